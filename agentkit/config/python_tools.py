@@ -1,0 +1,87 @@
+"""Tools that are Python functions of the user's: ``./file.py:function`` or ``package.module:function``."""
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import NoReturn
+
+from agentkit.tools import Tool, tool
+
+
+class PythonToolError(Exception):
+    """Why a function cannot be used as a tool, for a diagnostic."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+def load_python_tool(reference: str, folders: tuple[Path, Path] | None) -> "Tool[..., object]":
+    """Import a function, and make a tool of it.
+
+    Args:
+        reference: ``./file.py:function``, relative to the configuration, or ``package.module:function``.
+        folders: The folder that relative paths start from and the one they may not leave; None for a configuration
+            that is no file.
+
+    Raises:
+        PythonToolError: It cannot be found, imported, or used as a tool.
+    """
+    home, colon, name = reference.rpartition(":")
+    if not colon or not home or not name.isidentifier():
+        raise PythonToolError(
+            f"`{reference}` names no function", "write ./tools.py:function or package.module:function"
+        )
+    module = _from_file(home, folders) if home.endswith(".py") else _from_package(home)
+    found = getattr(module, name, None)
+    if found is None:
+        functions = sorted(key for key, value in vars(module).items() if callable(value) and not key.startswith("_"))
+        raise PythonToolError(f"{home} has no `{name}`", f"it has: {', '.join(functions[:12]) or 'no functions'}")
+    if isinstance(found, Tool):
+        return found
+    try:
+        return tool(found)
+    except TypeError as exc:
+        raise PythonToolError(f"`{name}` of {home} cannot be a tool: {exc}") from exc
+
+
+def _from_file(home: str, folders: tuple[Path, Path] | None) -> ModuleType:
+    if folders is None:
+        raise PythonToolError(f"{home} is relative to a file, and this configuration is none")
+    start, boundary = folders
+    path = (start / home).resolve()
+    if not path.is_relative_to(boundary.resolve()):
+        raise PythonToolError(f"{home} is outside of the configuration's folder", "keep it below the configuration")
+    if not path.is_file():
+        raise PythonToolError(f"there is no file {home}", f"it is looked for at {path}")
+    name = f"agentkit_tools_{path.stem}_{abs(hash(str(path))):x}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise PythonToolError(f"{home} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as exc:  # noqa: BLE001  # isolation boundary, as for plugins: it may fail in any way
+        del sys.modules[name]
+        _failed(home, exc)
+    return module
+
+
+def _from_package(home: str) -> ModuleType:
+    try:
+        return importlib.import_module(home)
+    except (Exception, SystemExit) as exc:  # noqa: BLE001  # as above
+        _failed(home, exc)
+
+
+def _failed(home: str, exc: BaseException) -> NoReturn:
+    line = exc.__traceback__
+    while line is not None and line.tb_next is not None:
+        line = line.tb_next
+    where = f" (line {line.tb_lineno})" if line is not None else ""
+    raise PythonToolError(f"{home} could not be imported: {type(exc).__name__}: {exc}{where}") from exc
