@@ -1,0 +1,54 @@
+"""The plugin as agentkit sees it."""
+
+import inspect
+
+import agentkit_basics
+import msgspec
+import pytest
+from agentkit_basics import register_tools
+
+from agentkit import Factory, Tool
+from agentkit.plugins import Plugins
+
+NAMES = ("calculate", "get_memory", "http-get", "now", "set_memory", "weather")
+OPTIONS = {"http-get": {"allow": ["example.org"]}}
+
+
+def built(name: str) -> Tool:
+    entry = Plugins.from_modules({"basics": agentkit_basics}, builtin=False).get("tools", name)
+    if isinstance(entry, Tool):
+        return entry
+    return entry.make(msgspec.convert(OPTIONS.get(name, {}), entry.config))
+
+
+def test_every_tool_is_registered():
+    assert Plugins.from_modules({"basics": agentkit_basics}, builtin=False).names("tools") == NAMES
+
+
+def test_the_hook_is_a_plain_function():
+    assert {item.name for item in register_tools()} == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_tool_describes_itself_and_its_arguments(name):
+    tool = built(name)
+    assert tool.name == name
+    assert tool.description
+    assert tool.examples
+    for properties in tool.parameters["properties"].values():
+        assert properties["description"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_context_is_not_in_the_schema(name):
+    assert "context" not in built(name).parameters["properties"]
+
+
+@pytest.mark.parametrize(
+    "item", [item for item in register_tools() if isinstance(item, Factory)], ids=lambda item: item.name
+)
+def test_every_option_has_its_documentation(item):
+    source = inspect.getsource(item.config)
+    for field in msgspec.structs.fields(item.config):
+        after = source.split(f"    {field.name}: ", 1)[1].split("\n", 2)[1]
+        assert after.strip().startswith('"""')
