@@ -1,0 +1,84 @@
+"""The embedded Realtime server: a sans-I/O core, its drivers in process and on a socket, and what answers (responders).
+
+Each name loads on first use, so that a responder's author does not import a WebSocket server.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agentkit.local.chat import ChatConfig, ChatResponder
+    from agentkit.local.core import ServerCore
+    from agentkit.local.effects import CancelResponse, Effect, StartResponse, Transcribe
+    from agentkit.local.responder import (
+        AudioDelta,
+        Finished,
+        FunctionCall,
+        HeldItem,
+        Responder,
+        ResponderError,
+        ResponderOutput,
+        ResponderRequest,
+        TextDelta,
+    )
+    from agentkit.local.rules import SAY_EXACTLY, RulesResponder
+    from agentkit.local.server import serve_session
+    from agentkit.local.socket import serve_socket
+    from agentkit.local.vad import Detector, DetectorFactory, EnergyDetector, SpeechStarted, SpeechStopped
+
+_MODULES = {
+    "chat": ("ChatConfig", "ChatResponder"),
+    "core": ("ServerCore",),
+    "effects": ("CancelResponse", "Effect", "StartResponse", "Transcribe"),
+    "responder": (
+        "AudioDelta",
+        "Finished",
+        "FunctionCall",
+        "HeldItem",
+        "Responder",
+        "ResponderError",
+        "ResponderOutput",
+        "ResponderRequest",
+        "TextDelta",
+    ),
+    "rules": ("SAY_EXACTLY", "RulesResponder"),
+    "server": ("serve_session",),
+    "socket": ("serve_socket",),
+    "vad": ("Detector", "DetectorFactory", "EnergyDetector", "SpeechStarted", "SpeechStopped"),
+}
+_PLACES = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = [
+    "SAY_EXACTLY",
+    "AudioDelta",
+    "CancelResponse",
+    "ChatConfig",
+    "ChatResponder",
+    "Detector",
+    "DetectorFactory",
+    "Effect",
+    "EnergyDetector",
+    "Finished",
+    "FunctionCall",
+    "HeldItem",
+    "Responder",
+    "ResponderError",
+    "ResponderOutput",
+    "ResponderRequest",
+    "RulesResponder",
+    "ServerCore",
+    "SpeechStarted",
+    "SpeechStopped",
+    "StartResponse",
+    "TextDelta",
+    "Transcribe",
+    "serve_session",
+    "serve_socket",
+]
+
+
+def __getattr__(name: str) -> object:
+    place = _PLACES.get(name)
+    if place is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{place}"), name)
