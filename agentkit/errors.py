@@ -1,6 +1,6 @@
 """The error tree of agentkit.
 
-Rule: facts are attributes, ``str()`` is one sentence that a user can act on, and every error is raised ``from`` its cause.
+Rule: facts are attributes, ``str()`` is one sentence to act on, and every error is raised ``from`` its cause.
 
     AgentkitError
         ConfigError                 file, line, column, key

@@ -36,11 +36,14 @@ _FORMATS: Final[dict[str, dict[str, Any]]] = {
     "g711_alaw": {"type": "audio/pcma"},
 }
 """Beta's audio formats; ``pcm`` is Qwen's, whose rate differs between the directions."""
+_BETA_KEYS: Final = frozenset({*FLAT, "modalities", "max_response_output_tokens"})
+"""What a response has in the beta dialect only."""
 _MODES: Final = frozenset({"auto", "none", "required"})
 
 _decode_any = msgspec.json.Decoder().decode
 _decode_raws_or_null = msgspec.json.Decoder(dict[str, msgspec.Raw] | None).decode
 _decode_raws = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_response = msgspec.json.Decoder(Response).decode
 _decode_raw_list = msgspec.json.Decoder(list[msgspec.Raw] | None).decode
 _T = TypeVar("_T", bound=msgspec.Struct)
 
@@ -113,6 +116,11 @@ def response_from_wire(raw: msgspec.Raw | bytes) -> Response:
         msgspec.ValidationError: It is no object.
     """
     raws = _decode_raws(raw)
+    if _BETA_KEYS.isdisjoint(raws):
+        try:
+            return _decode_response(raw)
+        except msgspec.ValidationError:
+            pass  # what does not fit is left out below
     items = raws.pop("output", None)
     response = _read(_nested({key: _decode_any(value) for key, value in raws.items()}), Response)
     if items is None:

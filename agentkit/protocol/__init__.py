@@ -1,0 +1,39 @@
+"""The sans-I/O core: what may be said when, and what the conversation is.
+
+Rule: no clock, no random, no await, no I/O. Events and commands go in, effects (values) come out.
+"""
+
+from agentkit.protocol.core import Core, Limits
+from agentkit.protocol.effects import (
+    CancelTool,
+    Effect,
+    Emit,
+    Propose,
+    StartTimer,
+    StartTool,
+    Suppress,
+    Transmit,
+    TurnBegan,
+    TurnEnded,
+    TurnOutput,
+    UpdateEnded,
+)
+from agentkit.protocol.turns import Turn
+
+__all__ = [
+    "CancelTool",
+    "Core",
+    "Effect",
+    "Emit",
+    "Limits",
+    "Propose",
+    "StartTimer",
+    "StartTool",
+    "Suppress",
+    "Transmit",
+    "Turn",
+    "TurnBegan",
+    "TurnEnded",
+    "TurnOutput",
+    "UpdateEnded",
+]

@@ -1,0 +1,107 @@
+"""The ledger of tool calls: each announced call gets exactly one output, and no body runs twice.
+
+Rule: a call is announced when its item is done with status ``completed``; nothing else announces one. The ledger is
+keyed by ``call_id`` for the whole session, so it outlives interruptions and connections. A model that repeats a
+``call_id`` in another response gets the recorded output once more there; the body does not run again.
+"""
+
+from enum import Enum
+
+from agentkit.events import FunctionCallItem
+
+
+class CallStatus(Enum):
+    """Where a call is."""
+
+    RUNNING = "running"
+    """Announced; its output is due."""
+    DONE = "done"
+    """Its output is known and on its way."""
+    DELIVERED = "delivered"
+    """Its output was written."""
+    WITHHELD = "withheld"
+    """Its output cannot be given: a layer dropped it, or its call item is gone."""
+
+
+TRANSITIONS: dict[CallStatus, tuple[CallStatus, ...]] = {
+    CallStatus.RUNNING: (CallStatus.DONE, CallStatus.WITHHELD),
+    CallStatus.DONE: (CallStatus.DELIVERED, CallStatus.WITHHELD),
+    CallStatus.DELIVERED: (),
+    CallStatus.WITHHELD: (),
+}
+
+
+class Call:
+    """One call of the ledger."""
+
+    __slots__ = ("arguments", "call_id", "item_id", "item_ids", "name", "output", "repeats", "response_id", "status")
+
+    def __init__(self, item: FunctionCallItem, response_id: str | None) -> None:
+        self.call_id: str = item.call_id or ""
+        self.name = item.name
+        self.arguments = item.arguments
+        self.item_id = item.id
+        self.item_ids = {item.id}
+        """Every item that is this call: more than one where the model used its ``call_id`` again."""
+        self.response_id = response_id
+        """The response whose turn waits for the output; None where no event said which."""
+        self.repeats: list[str] = []
+        """Other responses that made the same call and wait for the recorded output."""
+        self.output: str | None = None
+        self.status = CallStatus.RUNNING
+
+    def move(self, to: CallStatus) -> bool:
+        """Change the status where the table allows it, and tell whether it did."""
+        if to not in TRANSITIONS[self.status]:
+            return False
+        self.status = to
+        return True
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing more will happen to the call."""
+        return not TRANSITIONS[self.status] and not self.repeats
+
+
+class Ledger:
+    """All calls of the session."""
+
+    def __init__(self) -> None:
+        self._calls: dict[str, Call] = {}
+        self.duplicates = 0
+        """Announcements of calls that were known already."""
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def get(self, call_id: str) -> Call | None:
+        """Return a call by its id."""
+        return self._calls.get(call_id)
+
+    def announce(self, item: FunctionCallItem, response_id: str | None) -> tuple[Call | None, bool]:
+        """Enter a call, once.
+
+        Returns:
+            The call (None for one that has no id to answer to), and whether it is new.
+        """
+        if not item.call_id:
+            return None, False
+        call = self._calls.get(item.call_id)
+        if call is not None:
+            self.duplicates += 1
+            return call, False
+        call = self._calls[item.call_id] = Call(item, response_id)
+        return call, True
+
+    def finish(self, call_id: str, output: str) -> Call | None:
+        """Record a call's output; return None where the call is unknown or has one already."""
+        call = self._calls.get(call_id)
+        if call is None or not call.move(CallStatus.DONE):
+            return None
+        call.output = output
+        return call
+
+    @property
+    def running(self) -> list[Call]:
+        """Calls whose output is due."""
+        return [call for call in self._calls.values() if call.status is CallStatus.RUNNING]

@@ -1,0 +1,346 @@
+"""The core: dispatches events and commands to its five parts and collects their effects.
+
+Rule: ``receive`` takes what came from the server, ``outgoing`` what passed the layers on its way to the server; the
+commands only propose. Both apply to the mirror before the application sees anything.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from agentkit.errors import AgentkitError, LocalProtocolError
+from agentkit.events import (
+    AnyItem,
+    AnySettings,
+    ClientEvent,
+    ConversationItemCreate,
+    ConversationItemDelete,
+    ConversationItemTruncate,
+    FlushPlayback,
+    FunctionCallItem,
+    FunctionCallOutputItem,
+    InputAudioBufferAppend,
+    InputAudioBufferClear,
+    InputAudioBufferCommit,
+    Interrupted,
+    MessageItem,
+    Notice,
+    ResponseCancel,
+    ResponseCreate,
+    ResponseSettings,
+    ServerEvent,
+    SessionUpdate,
+    TranscriptionSessionUpdate,
+)
+from agentkit.protocol.audio import MIN_COMMIT_MS, InputAudio, OutputAudio
+from agentkit.protocol.calls import Call, CallStatus, Ledger
+from agentkit.protocol.conversation import Conversation
+from agentkit.protocol.effects import CancelTool, Effect, Emit, Propose, Transmit
+from agentkit.protocol.inbound import Inbound
+from agentkit.protocol.responses import Arbiter
+from agentkit.protocol.settings import SettingsState
+from agentkit.protocol.wanted import is_beside
+
+SENT = 256
+"""Client events remembered, so that an error names what caused it."""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What one session may do at most; None is no limit."""
+
+    tool_calls_per_turn: int | None = 32
+    keep_audio_bytes: int = 16 << 20
+    """The agent's audio kept for reading, over all items; the oldest goes first."""
+
+
+class Core:
+    """The state of one session, and what may be said in it."""
+
+    def __init__(self, *, prefix: str = "ak", limits: Limits | None = None) -> None:
+        """Begin a session.
+
+        Args:
+            prefix: Begins every id made here; unique among the sessions of one conversation.
+            limits: What the session may do at most.
+        """
+        self.limits = limits or Limits()
+        self.conversation = Conversation()
+        self.responses = Arbiter(self.next_id)
+        self.calls = Ledger()
+        self.input = InputAudio()
+        self.output = OutputAudio(self.limits.keep_audio_bytes)
+        self.settings = SettingsState()
+        self.items_wanted = True
+        """Whether anybody listens to ``ItemAppended`` or ``ItemCompleted``, which carry copies."""
+        self.updates_wanted = False
+        """Whether anybody listens to ``ConversationUpdated``."""
+        self.added_calls: set[str] = set()
+        """Call ids of function calls that the client itself put into the conversation: they are history, not calls."""
+        self.deleting: set[str] = set()
+        """Items that the server was asked to delete."""
+        self._prefix = prefix
+        self._count = 0
+        self._sent: dict[str, ClientEvent] = {}
+        self._outputs: dict[str, str] = {}
+        self._inbound = Inbound(self)
+        self._outgoing: dict[type[ClientEvent], Callable[[Any], list[Effect]]] = {
+            SessionUpdate: self.settings.outgoing,
+            TranscriptionSessionUpdate: self.settings.outgoing,
+            InputAudioBufferCommit: self._emptied,
+            InputAudioBufferClear: self._emptied,
+            ConversationItemCreate: self._item_create,
+            ConversationItemDelete: self._delete,
+            ConversationItemTruncate: self._truncate,
+            ResponseCreate: self.responses.want,
+            ResponseCancel: self.responses.send_cancel,
+        }
+
+    def next_id(self) -> str:
+        """Return an id that this session has not used."""
+        self._count += 1
+        return f"{self._prefix}_{self._count}"
+
+    # What comes
+
+    def receive(self, event: ServerEvent) -> list[Effect]:
+        """Apply a server event; never raises, whatever came."""
+        return self._inbound.receive(event)
+
+    def timer(self, name: str) -> list[Effect]:
+        """Take a timer that ran out."""
+        return self.responses.timer(name)
+
+    def origin(self, event_id: str | None) -> ClientEvent | None:
+        """Return the client event with this id, where it is still remembered."""
+        return self._sent.get(event_id) if event_id is not None else None
+
+    def sent(self, event_class: type[ClientEvent]) -> bool:
+        """Tell whether an event of this class went out lately."""
+        return any(type(event) is event_class for event in self._sent.values())
+
+    # What goes
+
+    def outgoing(self, event: ClientEvent) -> list[Effect]:
+        """Take a client event that passed the layers: transmit it, or hold it.
+
+        Raises:
+            LocalProtocolError: It may not be sent; nothing changed.
+        """
+        if type(event) is InputAudioBufferAppend:
+            self.input.append(len(event.audio))
+            return [Transmit(event)]
+        if event.event_id is None:
+            event = replace(event, event_id=self.next_id())
+        handler = self._outgoing.get(type(event))
+        effects: list[Effect] = [Transmit(event)] if handler is None else handler(event)
+        self._remember(event)
+        return effects
+
+    def _remember(self, event: ClientEvent) -> None:
+        self._sent[event.event_id or ""] = event
+        if len(self._sent) > SENT:
+            del self._sent[next(iter(self._sent))]
+
+    def _emptied(self, event: InputAudioBufferCommit | InputAudioBufferClear) -> list[Effect]:
+        self.input.emptied_by_us()
+        return [Transmit(event)]
+
+    def _item_create(self, event: ConversationItemCreate) -> list[Effect]:
+        item = event.item
+        if isinstance(item, FunctionCallOutputItem):
+            effects = self._output_item(event, item)
+        else:
+            effects = [Transmit(event)]
+            if isinstance(item, FunctionCallItem) and item.call_id:
+                self.added_calls.add(item.call_id)
+            if isinstance(item, MessageItem) and item.role == "user":
+                self.responses.typed()
+        due = self._outputs.pop(event.event_id or "", None)
+        if due is not None and not (isinstance(item, FunctionCallOutputItem) and item.call_id == due):
+            effects += self._withhold(due)  # a layer put something else in the place of an output
+        return effects
+
+    def _output_item(self, event: ConversationItemCreate, item: FunctionCallOutputItem) -> list[Effect]:
+        call = self.calls.get(item.call_id)
+        if call is None:
+            if item.call_id in self.added_calls:
+                return [Transmit(event)]
+            raise LocalProtocolError(
+                f"no call {item.call_id!r} is in this conversation, so it can have no output; "
+                "answer with the call_id of a function_call item"
+            )
+        if call.settled:
+            raise LocalProtocolError(f"the call {item.call_id!r} of {call.name} has its output already")
+        self.calls.finish(call.call_id, item.output)
+        if call.item_id is not None and (call.item_id in self.deleting or self.conversation.was_deleted(call.item_id)):
+            notice = Notice(
+                code="call_deleted",
+                message=f"the call of {call.name} was deleted from the conversation, so its output was not sent",
+            )
+            return [Emit(notice), *self._withhold(call.call_id)]
+        self.responses.unanswered = True
+        if call.move(CallStatus.DELIVERED):
+            return [Transmit(event), *self._settle(call, call.response_id, delivered=True)]
+        return [Transmit(event), *self._settle(call, call.repeats.pop(0), delivered=True)]
+
+    def _withhold(self, call_id: str) -> list[Effect]:
+        """Go on without a call's output, which will not be written."""
+        call = self.calls.get(call_id)
+        if call is None:
+            return []
+        waiting = [call.response_id] if call.move(CallStatus.WITHHELD) else []
+        waiting, call.repeats = [*waiting, *call.repeats], []
+        return [effect for response_id in waiting for effect in self._settle(call, response_id, delivered=False)]
+
+    def _settle(self, call: Call, response_id: str | None, *, delivered: bool) -> list[Effect]:
+        response = self.responses.find(response_id) if response_id is not None else None
+        if response is None:
+            return []
+        response.outstanding.discard(call.call_id)
+        response.calls += delivered
+        return self.responses.settle(response)
+
+    def _delete(self, event: ConversationItemDelete) -> list[Effect]:
+        self.deleting.add(event.item_id)
+        return [Transmit(event)]
+
+    def _truncate(self, event: ConversationItemTruncate) -> list[Effect]:
+        received = self.output.received_ms(event.item_id)
+        if event.audio_end_ms > received:
+            event = replace(event, audio_end_ms=received)
+        if event.audio_end_ms <= 0:
+            raise LocalProtocolError(f"item {event.item_id!r} has no audio that could be cut")
+        return [Transmit(event)]
+
+    def dropped(self, event: ClientEvent, error: AgentkitError) -> list[Effect]:
+        """An event was not written, by a layer's will or because it could not be: go on, and tell who waits for it."""
+        if isinstance(event, ResponseCreate):
+            return self.responses.dropped(event, error)
+        if isinstance(event, ResponseCancel):
+            self.responses.cancel_dropped(event)
+        elif isinstance(event, SessionUpdate) and event.event_id is not None:
+            return self.settings.dropped(event.event_id, error)
+        elif isinstance(event, ConversationItemCreate) and isinstance(event.item, FunctionCallOutputItem):
+            self._outputs.pop(event.event_id or "", None)
+            return self._withhold(event.item.call_id)
+        return []
+
+    # Commands
+
+    def update(self, settings: AnySettings, event_id: str) -> list[Effect]:
+        """Ask for settings; ``UpdateEnded`` with this id tells how it went."""
+        return self.settings.ask(settings, event_id)
+
+    def send_item(self, item: AnyItem, *, previous_item_id: str | None = None) -> list[Effect]:
+        """Add an item to the conversation."""
+        return [Propose(ConversationItemCreate(item=item, previous_item_id=previous_item_id))]
+
+    def respond(self, event_id: str, settings: ResponseSettings | None = None) -> list[Effect]:
+        """Ask for a response, after committing what the user has said where the client commits."""
+        effects = [] if is_beside(settings) else self._commit_pending()
+        return [*effects, Propose(ResponseCreate(event_id=event_id, response=settings))]
+
+    def commit(self) -> list[Effect]:
+        """Make an item of the audio in the input buffer, where it is the client's work."""
+        if self.settings.turn_detection is not None:
+            return []
+        return self._commit_pending() or [Emit(_too_short(0))]
+
+    def _commit_pending(self) -> list[Effect]:
+        if self.settings.turn_detection is not None or not self.input.pending:
+            return []
+        if self.input.pending_ms < MIN_COMMIT_MS:
+            return [Propose(InputAudioBufferClear()), Emit(_too_short(self.input.pending_ms))]
+        return [Propose(InputAudioBufferCommit())]
+
+    def finish_call(self, call_id: str, output: str) -> list[Effect]:
+        """Deliver a call's output; nothing where it has one already.
+
+        Raises:
+            LocalProtocolError: No such call was announced.
+        """
+        if self.calls.get(call_id) is None:
+            raise LocalProtocolError(f"no call {call_id!r} was announced in this session")
+        call = self.calls.finish(call_id, output)
+        if call is None:
+            return []
+        return [effect for _ in range(1 + len(call.repeats)) for effect in self.send_output(call_id, output)]
+
+    def send_output(self, call_id: str, output: str) -> list[Effect]:
+        """Hand a known output on its way; a layer that puts something else in its place withholds it."""
+        event_id = self.next_id()
+        self._outputs[event_id] = call_id
+        item = FunctionCallOutputItem(call_id=call_id, output=output)
+        return [Propose(ConversationItemCreate(event_id=event_id, item=item))]
+
+    def cancel(self, response_id: str | None = None) -> list[Effect]:
+        """Stop the active response, or one by its id; nothing where none is active."""
+        return self.responses.cancel(response_id)
+
+    def interrupt(self, heard_ms: int | None = None, *, by_speech: bool = False) -> list[Effect]:
+        """Cut the agent off: drop what is not played, cut the item to what was heard, stop what is being made.
+
+        Args:
+            heard_ms: Milliseconds of the playing item that were heard; None takes the playback clock's word.
+            by_speech: Whether the server's turn detection heard the user; it may then stop the response by itself.
+        """
+        responses = self.responses
+        generating = [response for response in responses.active.values() if not response.stopping]
+        unfinished = {item_id for response in generating for item_id in response.item_ids}
+        item_id, heard = self._playing_item(heard_ms, unfinished)
+        effects: list[Effect] = []
+        if item_id is not None:
+            effects.append(Emit(FlushPlayback(item_id=item_id, at_ms=heard)))
+            if heard > 0:
+                effects.append(Propose(ConversationItemTruncate(item_id=item_id, content_index=0, audio_end_ms=heard)))
+            self.output.cut(item_id, heard)
+        elif generating:
+            effects.append(Emit(FlushPlayback()))
+        for other in unfinished:
+            if (state := self.conversation.get(other)) is not None:
+                state.interrupted = True
+        if by_speech and self._server_interrupts():
+            for response in generating:
+                response.interrupted = True
+        else:
+            effects += responses.cancel()
+        if item_id is not None or generating:
+            effects.append(Emit(Interrupted(item_id=item_id, heard_ms=heard if item_id is not None else None)))
+        effects += [CancelTool(call.call_id) for call in self.calls.running]
+        return effects if by_speech else effects + responses.silence()
+
+    def _playing_item(self, heard_ms: int | None, unfinished: set[str]) -> tuple[str | None, int]:
+        """Return the item that is cut off, and how much of it was heard; none where all of it was."""
+        if heard_ms is not None and self.output.latest is not None:
+            self.output.played(self.output.latest, heard_ms)
+        item_id = self.output.playing
+        if item_id is None:
+            return None, 0
+        heard = self.output.heard_ms(item_id)
+        if heard >= self.output.received_ms(item_id) and item_id not in unfinished:
+            return None, 0
+        return item_id, heard
+
+    def _server_interrupts(self) -> bool:
+        detection = self.settings.turn_detection
+        return detection is not None and detection.interrupt_response is not False
+
+    def delete_item(self, item_id: str) -> list[Effect]:
+        """Remove an item from the conversation."""
+        return [Propose(ConversationItemDelete(item_id=item_id))]
+
+    def auto_creates(self) -> bool:
+        """Tell whether the server's turn detection makes responses by itself."""
+        detection = self.settings.turn_detection
+        return detection is not None and detection.create_response is not False
+
+
+def _too_short(ms: int) -> Notice:
+    return Notice(
+        level="info",
+        code="input_too_short",
+        message=f"{ms} ms of audio is too short to be a turn and was dropped" if ms else "there is no audio to commit",
+        hint=f"at least {MIN_COMMIT_MS} ms are needed",
+    )

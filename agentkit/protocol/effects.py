@@ -1,0 +1,95 @@
+"""What the core asks the engine to do, as values."""
+
+from typing import TypeAlias
+
+import msgspec
+
+from agentkit.events import ClientEvent, SessionEvent
+from agentkit.protocol.turns import Turn
+
+
+class Propose(msgspec.Struct, frozen=True):
+    """Hand a client event to the top of the layers."""
+
+    event: ClientEvent
+
+
+class Transmit(msgspec.Struct, frozen=True):
+    """Write a client event; it has passed the layers."""
+
+    event: ClientEvent
+
+
+class Emit(msgspec.Struct, frozen=True):
+    """Hand a session event to the layers and the application."""
+
+    event: SessionEvent
+
+
+class StartTool(msgspec.Struct, frozen=True):
+    """Run a tool, and tell the core its output by ``finish_call``."""
+
+    call_id: str
+    name: str
+    arguments: str
+    item_id: str | None
+    response_id: str | None
+
+
+class CancelTool(msgspec.Struct, frozen=True):
+    """Tell a running tool that its turn was interrupted; the tool's own policy decides what it does."""
+
+    call_id: str
+
+
+class StartTimer(msgspec.Struct, frozen=True):
+    """Call ``core.timer(name)`` after some seconds."""
+
+    name: str
+    seconds: float
+
+
+class TurnBegan(msgspec.Struct, frozen=True):
+    """A turn's input is complete; its clock starts."""
+
+    turn: Turn
+
+
+class TurnOutput(msgspec.Struct, frozen=True):
+    """A turn's first text, transcript or audio came."""
+
+    turn: Turn
+
+
+class TurnEnded(msgspec.Struct, frozen=True):
+    """A turn is over; who waits for it can go on."""
+
+    turn: Turn
+
+
+class UpdateEnded(msgspec.Struct, frozen=True):
+    """A ``session.update`` was confirmed, or refused."""
+
+    event_id: str
+    error: BaseException | None
+
+
+class Suppress(msgspec.Struct, frozen=True):
+    """Do not hand the server event that was just received to anyone: it is a duplicate, or late."""
+
+    reason: str
+
+
+Effect: TypeAlias = (
+    Propose
+    | Transmit
+    | Emit
+    | StartTool
+    | CancelTool
+    | StartTimer
+    | TurnBegan
+    | TurnOutput
+    | TurnEnded
+    | UpdateEnded
+    | Suppress
+)

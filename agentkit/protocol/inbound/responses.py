@@ -1,0 +1,194 @@
+"""What the events about responses, their items and the calls in them do."""
+
+from typing import TYPE_CHECKING
+
+from agentkit import events as e
+from agentkit.protocol.calls import Call, CallStatus
+from agentkit.protocol.effects import Effect, Emit, StartTool, Suppress
+from agentkit.protocol.inbound.items import Items
+from agentkit.protocol.items import ItemState, call_of
+from agentkit.protocol.wanted import ActiveResponse
+
+if TYPE_CHECKING:
+    from agentkit.protocol.core import Core
+
+DUPLICATE = Suppress("duplicate")
+CANCELLED_OUTPUT = '{"error": "cancelled by the user before the call began"}'
+FAILED_OUTPUT = '{"error": "not run: the response that made the call failed"}'
+
+
+class Responses:
+    """Takes events of responses and of the items in them."""
+
+    def __init__(self, core: "Core", items: Items) -> None:
+        self._core = core
+        self._items = items
+
+    def created(self, event: e.ResponseCreated) -> list[Effect]:
+        """A response has begun."""
+        response, effects = self._core.responses.created(event.response)
+        return effects if response is not None else [DUPLICATE]
+
+    def done(self, event: e.ResponseDone) -> list[Effect]:
+        """A response is over: what it lists is final, and what it needs next is asked for."""
+        core, told = self._core, event.response
+        response, effects = core.responses.ended(told)
+        if response is None:
+            return [DUPLICATE]
+        if not response.beside:
+            rest = "completed" if response.status == "completed" else "incomplete"
+            for item in told.output:
+                effects += self._item_done(item, response, rest)
+            for item_id in response.item_ids:
+                effects += self._close(item_id, response, rest)
+            for call_id in response.waiting_calls:
+                call = core.calls.get(call_id)
+                if call is not None and call.status is CallStatus.RUNNING:
+                    effects += self._start(call, response)
+        effects += self._incomplete(told)
+        texts = self._texts(response, told)
+        failed = response.status == "failed"
+        for turn in response.turns:
+            turn.count(response.id, told, [] if failed else texts)
+        if failed:
+            effects += core.responses.fail(response, told, texts)
+        else:
+            effects += core.responses.settle(response)
+        return effects + core.responses.release()
+
+    def _incomplete(self, told: e.Response) -> list[Effect]:
+        if told.status != "incomplete":
+            return []
+        reason = told.status_details.reason if told.status_details is not None else None
+        message = f"the response stopped early: {reason or 'the server gives no reason'}"
+        return [Emit(e.Notice(code="response_incomplete", message=message))]
+
+    def _close(self, item_id: str, response: ActiveResponse, rest: str) -> list[Effect]:
+        """End an item of a response that is over: not every server says so of each."""
+        core = self._core
+        core.output.finished(item_id)
+        state = core.conversation.get(item_id)
+        if state is None or state.final or not isinstance(state.base, e.MessageItem | e.FunctionCallItem):
+            return []
+        if isinstance(state.base, e.FunctionCallItem) and not (state.base.name and state.part(0).final):
+            rest = "incomplete"
+        state.advance(rest)
+        effects: list[Effect] = [*self._items.changed(state), Emit(e.ItemCompleted(item=state.snapshot()))]
+        return effects + self.announce(state, response)
+
+    def _texts(self, response: ActiveResponse, told: e.Response) -> list[str]:
+        """Return the texts of a response's messages: as mirrored, or as told where they are beside the conversation."""
+        if response.beside:
+            texts = [item.text for item in told.output if isinstance(item, e.MessageItem)]
+            return [text for text in texts if text] or ["".join(response.deltas)]
+        states = [self._core.conversation.get(item_id) for item_id in response.item_ids]
+        return [state.text for state in states if state is not None and isinstance(state.base, e.MessageItem)]
+
+    # Items of responses
+
+    def item_added(self, event: e.ResponseOutputItemAdded) -> list[Effect]:
+        """A response begins an item."""
+        response = self._core.responses.find(event.response_id)
+        if response is not None and response.beside:
+            return []
+        state, effects = self._items.put(event.item)
+        if state is not None:
+            self.belongs(state, response)
+        return effects
+
+    def item_done(self, event: e.ResponseOutputItemDone) -> list[Effect]:
+        """A response's item is final."""
+        response = self._core.responses.find(event.response_id)
+        if response is not None and response.beside:
+            return []
+        return self._item_done(event.item, response, "completed")
+
+    def _item_done(self, item: e.AnyItem, response: ActiveResponse | None, status: str) -> list[Effect]:
+        state, effects = self._items.put(item, done=status)
+        if state is None:
+            return effects
+        self.belongs(state, response)
+        self._core.output.finished(state.id)
+        return effects + self.announce(state, response)
+
+    def conversation_item_done(self, event: e.ConversationItemDone) -> list[Effect]:
+        """An item of the conversation is final; one of the model's is some response's, whether or not we know which."""
+        state, effects = self._items.put(event.item, previous_item_id=event.previous_item_id, done="completed")
+        if state is None:
+            return effects
+        return effects + self.announce(state, self._core.responses.find(state.response_id))
+
+    def belongs(self, state: ItemState, response: ActiveResponse | None) -> None:
+        """Note whose an item is."""
+        if response is None:
+            return
+        response.alive = True
+        if state.response_id is None:
+            state.response_id = response.id
+            response.item_ids.append(state.id)
+            state.interrupted = state.interrupted or response.stopping
+
+    # Calls
+
+    def announce(self, state: ItemState, response: ActiveResponse | None) -> list[Effect]:
+        """Start the call that an item is, once, where it is complete."""
+        core = self._core
+        item = call_of(state) if state.status == "completed" else None
+        if item is None or not item.call_id or item.call_id in core.added_calls:
+            return []
+        call, is_new = core.calls.announce(item, response.id if response is not None else None)
+        assert call is not None
+        if not is_new:
+            return self._again(call, item, response)
+        if response is None:
+            return [self._run(call)]
+        response.outstanding.add(call.call_id)
+        for turn in response.turns:
+            turn.calls.append(call.call_id)
+        if response.interrupted and not response.done:
+            response.waiting_calls.append(call.call_id)
+            return []
+        return self._start(call, response)
+
+    def _again(self, call: Call, item: e.FunctionCallItem, response: ActiveResponse | None) -> list[Effect]:
+        """Take a call that is known: said once more, or made again by another response."""
+        if response is None or response.id == call.response_id:
+            return []
+        if call.response_id is None:  # now we know whose it is
+            call.response_id = response.id
+            if call.status in (CallStatus.RUNNING, CallStatus.DONE):
+                response.outstanding.add(call.call_id)
+            response.calls += call.status is CallStatus.DELIVERED
+            return []
+        if call.status is CallStatus.WITHHELD or item.id in call.item_ids:
+            return []
+        call.item_ids.add(item.id)
+        call.repeats.append(response.id)
+        response.outstanding.add(call.call_id)
+        return [] if call.output is None else self._core.send_output(call.call_id, call.output)
+
+    def _start(self, call: Call, response: ActiveResponse) -> list[Effect]:
+        """Run a call, unless its response was stopped or the turn has had too many."""
+        core = self._core
+        if response.cancelling or response.status == "cancelled":
+            return core.finish_call(call.call_id, CANCELLED_OUTPUT)
+        if response.status == "failed":
+            return core.finish_call(call.call_id, FAILED_OUTPUT)
+        limit = core.limits.tool_calls_per_turn
+        if limit is None or all(len(turn.calls) <= limit for turn in response.turns):
+            return [self._run(call)]
+        # The model is told, so that it can answer with what it has; where it goes on calling, nothing more is asked.
+        response.silent = any(len(turn.calls) > 2 * limit for turn in response.turns)
+        notice = e.Notice(
+            code="tool_call_limit",
+            message=f"more than {limit} tool calls in one turn; the call of {call.name} was refused",
+            hint="raise limits.tool_calls_per_turn if the agent really needs so many",
+        )
+        return [*core.finish_call(call.call_id, _over_limit(limit)), Emit(notice)]
+
+    def _run(self, call: Call) -> Effect:
+        return StartTool(call.call_id, call.name, call.arguments, call.item_id, call.response_id)
+
+
+def _over_limit(limit: int) -> str:
+    return f'{{"error": "refused: more than {limit} tool calls in one turn; answer with what you have"}}'

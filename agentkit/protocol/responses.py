@@ -1,0 +1,443 @@
+"""The arbiter: the one owner of ``response.create``.
+
+Rule: at most one response of ours is wanted or active in the conversation. A create waits while another is active,
+while the user speaks, and while the server's own turn detection is about to make a response; it is never sent twice.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from agentkit.errors import AgentkitError, RemoteProtocolError, ServerError
+from agentkit.events import ErrorOccurred, Notice, Response, ResponseCancel, ResponseCreate, ResponseSettings
+from agentkit.protocol.effects import Effect, Emit, Propose, StartTimer, Transmit, TurnBegan
+from agentkit.protocol.failures import failure_of
+from agentkit.protocol.turns import Turn
+from agentkit.protocol.wanted import ActiveResponse, Wanted, cancelled, is_beside, let_go
+
+CORRELATION = "agentkit_id"
+"""Key of ``metadata`` by which responses beside the conversation are recognised."""
+RECENT = 64
+"""Finished responses remembered, so that late events and duplicates find theirs."""
+CREATED_SECONDS = 30.0
+"""How long the server may take to answer ``response.create``."""
+AUTO_SECONDS = 5.0
+"""How long after the user's speech the server may take to make its own response."""
+QUIET_SECONDS = 60.0
+"""How long a response may say nothing before it is stopped."""
+STOP_SECONDS = 10.0
+"""How long the server may take to stop a response."""
+RETRIES = 2
+"""How often a failed response is asked for again in one turn."""
+BACKOFF_SECONDS = 0.5
+BUSY_RETRIES = 4
+"""How often a create is sent again that was refused for a response of which we know nothing."""
+
+
+class Arbiter:
+    """Which responses are wanted, asked for and active."""
+
+    def __init__(self, next_id: Callable[[], str]) -> None:
+        self._next_id = next_id
+        self.requested: Wanted | None = None
+        self.active: dict[str, ActiveResponse] = {}
+        """Responses in the conversation that are not done; more than one only where the server says so."""
+        self.beside: dict[str, ActiveResponse] = {}
+        self.user_speaking = False
+        self.auto_expected = False
+        """Whether the server's turn detection is about to make a response."""
+        self.server_creates = False
+        """Whether the server's turn detection makes responses."""
+        self.unanswered = False
+        """Whether items were added that no response has seen."""
+        self._queue: deque[Wanted] = deque()
+        self._joining: list[Wanted] = []
+        self._expected: dict[str, list[Turn]] = {}
+        self._beside_wanted: dict[str, Wanted] = {}
+        self._recent: dict[str, ActiveResponse] = {}
+        self._retrying: dict[str, Wanted] = {}
+        self._sent_last: Wanted | None = None
+        self._held_off = False
+        self._typed_late = False
+        self._auto_count = 0
+
+    # Wanting
+
+    @property
+    def state(self) -> str:
+        """``idle``, ``requested``, ``active`` or ``cancelling``."""
+        if any(not response.cancelling for response in self.active.values()):
+            return "active"
+        if self.active:
+            return "cancelling"
+        return "requested" if self.requested is not None else "idle"
+
+    @property
+    def free(self) -> bool:
+        """Whether a create may go out now."""
+        return not (self.requested or self.active or self.user_speaking or self.auto_expected or self._held_off)
+
+    def want(self, event: ResponseCreate) -> list[Effect]:
+        """Take a create that passed the layers: send it, keep it, or let another response serve it."""
+        effects: list[Effect] = []
+        turns = self._expected.pop(event.event_id or "", None)
+        automatic = turns is not None
+        if turns is None:
+            turns = [Turn(event.event_id or "")]
+            effects.append(TurnBegan(turns[0]))
+        wanted = Wanted(event, turns, automatic=automatic)
+        if is_beside(event.response):
+            return effects + self._send_beside(wanted)
+        if wanted.plain and self.server_creates:
+            if self.user_speaking or (self.auto_expected and not self._typed_late):
+                self._joining.append(wanted)
+                return effects
+            if (response := self._all_seeing()) is not None:
+                response.serve(turns)
+                return effects
+        self._enqueue(wanted)
+        return effects + self.release()
+
+    def typed(self) -> None:
+        """A message of the user's goes out; the response that the server is about to make may not see it any more."""
+        self.unanswered = True
+        self._typed_late = self.auto_expected
+
+    def _all_seeing(self) -> ActiveResponse | None:
+        """Return the response that the server is making by itself, where it has seen all that there is to answer."""
+        if self.unanswered:
+            return None
+        own = (response for response in self.active.values() if response.wanted is None and not response.stopping)
+        return next(own, None)
+
+    def _enqueue(self, wanted: Wanted) -> None:
+        if wanted.plain:
+            for other in self._queue:
+                if other.plain:
+                    other.join(wanted)
+                    return
+        self._queue.append(wanted)
+
+    def _send_beside(self, wanted: Wanted) -> list[Effect]:
+        event = wanted.event
+        assert event is not None
+        assert event.response is not None
+        metadata = event.response.metadata
+        metadata = {**(metadata if isinstance(metadata, dict) else {}), CORRELATION: wanted.token}
+        self._beside_wanted[wanted.token] = wanted
+        event = replace(event, response=replace(event.response, metadata=metadata))
+        return [Transmit(event), StartTimer(f"requested {wanted.token}", CREATED_SECONDS)]
+
+    def release(self) -> list[Effect]:
+        """Send the next create, where nothing stands in its way."""
+        if not self._queue or not self.free:
+            return []
+        wanted = self.requested = self._sent_last = self._queue.popleft()
+        assert wanted.event is not None
+        return [Transmit(wanted.event), StartTimer(f"requested {wanted.token}", CREATED_SECONDS)]
+
+    def propose(self, turns: list[Turn], settings: ResponseSettings | None = None) -> list[Effect]:
+        """Ask for a response that turns of ours still need; where one is wanted already, it serves them."""
+        if settings is None:
+            wanted = Wanted(None, turns, automatic=True)
+            for other in self._queue:
+                if other.plain:
+                    other.join(wanted)
+                    return []
+            if self.server_creates and (self.user_speaking or self.auto_expected):
+                self._joining.append(wanted)
+                return []
+        event_id = self._next_id()
+        self._expected[event_id] = turns
+        return [Propose(ResponseCreate(event_id=event_id, response=settings))]
+
+    # What the server says
+
+    def find(self, response_id: str | None) -> ActiveResponse | None:
+        """Return a response by its id, finished ones too, or the only active one where no id is given."""
+        if response_id is None:
+            return next(iter(self.active.values())) if len(self.active) == 1 else None
+        return self.active.get(response_id) or self.beside.get(response_id) or self._recent.get(response_id)
+
+    def created(self, response: Response) -> tuple[ActiveResponse | None, list[Effect]]:
+        """Take ``response.created``; return None for a duplicate."""
+        known = self.find(response.id) if response.id is not None else next(iter(self.active.values()), None)
+        if known is not None:
+            return None, []
+        response_id = response.id if response.id is not None else self._next_id()
+        effects: list[Effect] = [StartTimer(f"quiet {response_id}", QUIET_SECONDS)]
+        correlation = (response.metadata or {}).get(CORRELATION, "")
+        beside = self._beside_wanted.pop(correlation, None)
+        if beside is not None:
+            begun = self.beside[response_id] = ActiveResponse(response_id, beside.turns, beside, beside=True)
+            return begun, effects
+        wanted, self.requested = self.requested, None
+        turns = wanted.turns if wanted is not None else self._joined()
+        if wanted is None or wanted.plain:
+            for name in [name for name, waiting in self._retrying.items() if waiting.plain]:
+                turns.extend(self._retrying.pop(name).turns)
+        if not turns:
+            turns.append(Turn(f"auto:{response_id}"))
+            effects.append(TurnBegan(turns[0]))
+        begun = self.active[response_id] = ActiveResponse(response_id, turns, wanted)
+        self.unanswered = self._typed_late
+        self.auto_expected = self._typed_late = self._held_off = False
+        if wanted is not None and wanted.cancelled:
+            effects += self._stop(begun)
+        return begun, effects
+
+    def _joined(self) -> list[Turn]:
+        joining, self._joining = self._joining, []
+        return [turn for wanted in joining for turn in wanted.turns]
+
+    def ended(self, response: Response) -> tuple[ActiveResponse | None, list[Effect]]:
+        """Take ``response.done``; return None for a duplicate. What its calls need comes later, by ``settle``."""
+        known = self.find(response.id)
+        effects: list[Effect] = []
+        if known is None:
+            known, effects = self.created(response)
+        if known is None or known.done:
+            return None, []
+        self._over(known, response.status or "completed")
+        return known, effects
+
+    def _over(self, response: ActiveResponse, status: str) -> None:
+        self.active.pop(response.id, None)
+        self.beside.pop(response.id, None)
+        self._held_off = False
+        response.done = True
+        response.status = status
+        self._recent[response.id] = response
+        if len(self._recent) > RECENT:
+            del self._recent[next(iter(self._recent))]
+
+    def settle(self, response: ActiveResponse) -> list[Effect]:
+        """Go on after a response is done and all outputs of its calls are written: once per response."""
+        stopped = response.status == "cancelled"
+        if not response.done or not response.turns or (response.outstanding and not stopped):
+            return []
+        turns, response.turns = response.turns, []
+        if response.calls and not (response.silent or response.beside or stopped):
+            return self.propose(turns)
+        return let_go(turns)
+
+    def fail(self, response: ActiveResponse, told: Response, texts: list[str]) -> list[Effect]:
+        """Go on after a response failed: again after a while, or tell the turn why not, with what was said so far."""
+        failure = failure_of(told)
+        turns = response.turns
+        may_retry = failure.retryable and turns and not (response.beside or response.silent)
+        if may_retry and all(turn.retries < RETRIES for turn in turns):
+            for turn in turns:
+                turn.retries += 1
+            again = Notice(code="response_retried", message=f"{failure}; the response is asked for again", level="info")
+            if response.calls or response.outstanding:  # their outputs bring the next response anyway
+                return [Emit(again), *self.settle(response)]
+            response.turns = []
+            name = f"retry {response.id}"
+            event = response.wanted.event if response.wanted is not None else None
+            self._retrying[name] = Wanted(event, turns, automatic=True)
+            return [Emit(again), StartTimer(name, BACKOFF_SECONDS * 2 ** (turns[0].retries - 1))]
+        response.turns = []
+        for turn in turns:
+            turn.texts += texts
+        command = response.wanted.event if response.wanted is not None else None
+        return [Emit(ErrorOccurred(error=failure, command=command)), *let_go(turns, failure)]
+
+    def refused(self, event_id: str | None, error: ServerError, *, busy: bool) -> list[Effect] | None:
+        """Take the refusal of one of our creates.
+
+        Args:
+            event_id: The create's id; None where the server does not say.
+            error: Why.
+            busy: Whether the reason is another active response: then the create waits for its end.
+
+        Returns:
+            What follows; None where it was no create of ours.
+        """
+        if event_id is None and busy and self._sent_last is not None:
+            event_id = self._sent_last.token  # only the last can have met another
+        if event_id is None:
+            return None
+        beside = self._beside_wanted.pop(event_id, None)
+        if beside is not None:
+            return self._give_up(beside, error)
+        effects: list[Effect] = []
+        wanted = None
+        if self.requested is not None and self.requested.token == event_id:
+            wanted, self.requested = self.requested, None
+        else:  # the response that we took for its answer was the server's own
+            for response in self.active.values():
+                if response.wanted is not None and response.wanted.token == event_id:
+                    wanted, response.wanted = response.wanted, None
+                    response.turns = [Turn(f"auto:{response.id}")]
+                    effects.append(TurnBegan(response.turns[0]))
+        if wanted is None:
+            return None
+        wanted.cancelled = False
+        if not busy:
+            return effects + self._give_up(wanted, error) + self.release()
+        if not self.active:  # refused for a response of which we know nothing
+            wanted.refusals += 1
+            if wanted.refusals > BUSY_RETRIES:
+                return effects + self._give_up(wanted, error) + self.release()
+            self._held_off = True
+            effects.append(StartTimer(f"busy {wanted.token}", BACKOFF_SECONDS * 2**wanted.refusals))
+        self._queue.appendleft(wanted)
+        return effects
+
+    def _give_up(self, wanted: Wanted, error: ServerError) -> list[Effect]:
+        return [*let_go(wanted.turns, error), Emit(ErrorOccurred(error=error, command=wanted.event))]
+
+    # The user's speech
+
+    def listening(self, *, creates: bool, detects: bool) -> list[Effect]:
+        """Take what the settings in force say of turn detection.
+
+        Args:
+            creates: Whether the server makes responses by itself.
+            detects: Whether it finds the user's turns at all.
+        """
+        self.server_creates = creates
+        if detects:
+            return []
+        self.user_speaking = self.auto_expected = False
+        return self.flush()
+
+    @property
+    def answering_speech(self) -> bool:
+        """Whether the server is making a response by itself."""
+        return any(response.wanted is None for response in self.active.values())
+
+    def speech_started(self) -> None:
+        """The user speaks: no create until the turn is over."""
+        self.user_speaking = True
+
+    def speech_stopped(self) -> list[Effect]:
+        """The user's turn is over: the server's own response is awaited, or what waited goes out."""
+        self.user_speaking = False
+        return self.expect_auto() if self.server_creates else self.flush()
+
+    def expect_auto(self) -> list[Effect]:
+        """The server is about to make a response by itself."""
+        self.auto_expected = True
+        self._auto_count += 1
+        return [StartTimer(f"auto {self._auto_count}", AUTO_SECONDS)]
+
+    def flush(self) -> list[Effect]:
+        """Ask for what the server was thought to make by itself."""
+        joining, self._joining = self._joining, []
+        effects: list[Effect] = []
+        for wanted in joining:
+            if wanted.event is not None:
+                self._enqueue(wanted)
+        for wanted in joining:
+            if wanted.event is None:
+                effects += self.propose(wanted.turns)  # where one is queued by now, that one serves
+        return effects + self.release()
+
+    # Stopping
+
+    def cancel(self, response_id: str | None = None) -> list[Effect]:
+        """Stop the active response, or one by its id; nothing where none is active."""
+        if response_id is not None:
+            found = self.active.get(response_id) or self.beside.get(response_id)
+            return self._stop(found) if found is not None else []
+        if not self.active and self.requested is not None:
+            self.requested.cancelled = True
+        return [effect for response in self.active.values() for effect in self._stop(response)]
+
+    def _stop(self, response: ActiveResponse) -> list[Effect]:
+        if response.cancelling:
+            return []
+        response.cancelling = True
+        return [Propose(ResponseCancel(event_id=self._next_id(), response_id=response.id))]
+
+    def send_cancel(self, event: ResponseCancel) -> list[Effect]:
+        """Take a cancel that passed the layers; where nothing is active the server would only answer with an error."""
+        response = self._meant(event)
+        if response is None:
+            if event.response_id is None and self.requested is not None:
+                self.requested.cancelled = True
+            return []
+        if response.cancel_sent:
+            return []
+        response.cancelling = response.cancel_sent = response.alive = True
+        return [Transmit(event)]
+
+    def cancel_dropped(self, event: ResponseCancel) -> None:
+        """A layer dropped a cancel: the response goes on."""
+        response = self._meant(event)
+        if response is not None and not response.cancel_sent:
+            response.cancelling = False
+
+    def _meant(self, event: ResponseCancel) -> ActiveResponse | None:
+        if event.response_id is None:
+            return next(iter(self.active.values()), None)
+        return self.active.get(event.response_id) or self.beside.get(event.response_id)
+
+    def silence(self) -> list[Effect]:
+        """End the turns that still need a response for tool outputs, or a retry: the user has taken over."""
+        effects: list[Effect] = []
+        for response in self.active.values():
+            response.silent = True
+        for response in self._recent.values():
+            if response.outstanding:
+                turns, response.turns = response.turns, []
+                effects += cancelled(turns)
+        for wanted in [*self._retrying.values(), *(wanted for wanted in self._queue if wanted.automatic)]:
+            effects += cancelled(wanted.turns)
+        self._retrying.clear()
+        self._queue = deque(wanted for wanted in self._queue if not wanted.automatic)
+        return effects
+
+    def dropped(self, event: ResponseCreate, error: AgentkitError) -> list[Effect]:
+        """A create was not written, by a layer's will or because it could not be: who waits for it is told."""
+        if event.event_id is None:
+            return []
+        wanted = self._unanswered(event.event_id)
+        turns = wanted.turns if wanted is not None else self._expected.pop(event.event_id, None)
+        return let_go(turns or [Turn(event.event_id)], error) + self.release()
+
+    def _unanswered(self, token: str) -> Wanted | None:
+        """Take a create that is on its way from where its answer is awaited."""
+        if self.requested is not None and self.requested.token == token:
+            wanted, self.requested = self.requested, None
+            return wanted
+        return self._beside_wanted.pop(token, None)
+
+    # Time
+
+    def timer(self, name: str) -> list[Effect]:
+        """Take a timer that ran out."""
+        kind, _, key = name.partition(" ")
+        if kind == "requested" and (wanted := self._unanswered(key)) is not None:
+            error = RemoteProtocolError(f"the server did not answer response.create within {CREATED_SECONDS:g} s")
+            return let_go(wanted.turns, error) + self.release()
+        if kind == "retry" and (wanted := self._retrying.pop(name, None)) is not None:
+            return self.propose(wanted.turns, wanted.event.response if wanted.event is not None else None)
+        if kind == "auto" and key == str(self._auto_count) and not self.user_speaking:
+            self.auto_expected = False
+            return self.flush()
+        if kind == "busy":
+            self._held_off = False
+            return self.release()
+        if kind == "quiet" and (response := self.active.get(key) or self.beside.get(key)) is not None:
+            return self._watch(response)
+        return []
+
+    def _watch(self, response: ActiveResponse) -> list[Effect]:
+        """Stop a response that says nothing any more; give it up where the server does not stop it either."""
+        name = f"quiet {response.id}"
+        if response.alive:
+            response.alive = False
+            return [StartTimer(name, STOP_SECONDS if response.cancelling else QUIET_SECONDS)]
+        message = f"the server has said nothing of response {response.id} for {QUIET_SECONDS:g} s"
+        if not response.cancelling:
+            quiet = Notice(code="response_quiet", message=f"{message}, so it is stopped")
+            return [Emit(quiet), *self._stop(response), StartTimer(name, STOP_SECONDS)]
+        self._over(response, "failed")
+        turns, response.turns = response.turns, []
+        error = RemoteProtocolError(f"{message} and does not stop it; the session may be dead")
+        stuck = Notice(level="error", code="response_stuck", message=str(error), hint="open a new session")
+        return [Emit(stuck), *let_go(turns, error), *self.release()]

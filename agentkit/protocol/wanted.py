@@ -1,0 +1,126 @@
+"""One response, from being wanted to being done: what the arbiter keeps of it and of the turns that it serves."""
+
+from collections.abc import Iterable
+
+from msgspec import UNSET
+
+from agentkit.errors import AgentkitError
+from agentkit.events import ResponseCreate, ResponseSettings
+from agentkit.protocol.effects import Effect, TurnEnded
+from agentkit.protocol.turns import Turn
+
+
+class Wanted:
+    """A response that somebody wants."""
+
+    __slots__ = ("automatic", "cancelled", "event", "refusals", "token", "turns")
+
+    def __init__(self, event: ResponseCreate | None, turns: list[Turn], *, automatic: bool = False) -> None:
+        self.event = event
+        """Passed the layers already; None for one that need not be asked for unless the server makes none itself."""
+        self.token = (event.event_id if event is not None else None) or ""
+        """The create's event id."""
+        self.turns = turns
+        self.automatic = automatic
+        """Whether only the outputs of tools or a retry ask for it, nobody else."""
+        self.cancelled = False
+        """Whether it is to be stopped as soon as the server has begun it."""
+        self.refusals = 0
+
+    @property
+    def plain(self) -> bool:
+        """Whether it overrides nothing, so that one response can serve several."""
+        return self.event is None or self.event.response is None
+
+    def join(self, other: "Wanted") -> None:
+        """Serve what another wanted as well."""
+        self.turns.extend(other.turns)
+        self.automatic = self.automatic and other.automatic
+
+
+class ActiveResponse:
+    """A response that the server has begun."""
+
+    __slots__ = (
+        "alive",
+        "beside",
+        "calls",
+        "cancel_sent",
+        "cancelling",
+        "deltas",
+        "done",
+        "id",
+        "interrupted",
+        "item_ids",
+        "output_begun",
+        "outstanding",
+        "silent",
+        "status",
+        "turns",
+        "waiting_calls",
+        "wanted",
+    )
+
+    def __init__(self, response_id: str, turns: list[Turn], wanted: Wanted | None, *, beside: bool = False) -> None:
+        self.id = response_id
+        self.turns = turns
+        self.wanted = wanted
+        """Our create that it answers; None for one that the server made by itself."""
+        self.beside = beside
+        """Whether it is outside the conversation."""
+        self.alive = True
+        """Whether the server said anything of it lately."""
+        self.cancelling = False
+        """Whether we have asked, or are about to ask, to stop it."""
+        self.cancel_sent = False
+        self.interrupted = False
+        """Whether the user speaks over it and the server is going to stop it."""
+        self.done = False
+        self.status: str | None = None
+        self.output_begun = False
+        """Whether its turns were told of its first output."""
+        self.calls = 0
+        """Outputs delivered."""
+        self.outstanding: set[str] = set()
+        """Call ids whose outputs are due."""
+        self.waiting_calls: list[str] = []
+        """Call ids that start only if the server does not stop the response after all."""
+        self.silent = False
+        """Whether the outputs of its calls start no further response."""
+        self.item_ids: list[str] = []
+        self.deltas: list[str] = []
+        """Text of a response beside the conversation, whose items are not mirrored."""
+
+    @property
+    def stopping(self) -> bool:
+        """Whether what still comes of it is not to be heard."""
+        return self.cancelling or self.interrupted
+
+    def serve(self, turns: list[Turn]) -> None:
+        """Be the answer to further turns."""
+        self.turns.extend(turns)
+        self.output_begun = False
+
+
+def is_beside(settings: ResponseSettings | None) -> bool:
+    """Tell whether a response is asked for outside the conversation."""
+    return settings is not None and settings.conversation not in (UNSET, None, "auto")
+
+
+def let_go(turns: Iterable[Turn], error: AgentkitError | None = None) -> list[Effect]:
+    """End turns for which no response is wanted any more."""
+    effects: list[Effect] = []
+    for turn in turns:
+        if error is not None:
+            turn.status, turn.error = "failed", error
+        effects.append(TurnEnded(turn))
+    return effects
+
+
+def cancelled(turns: Iterable[Turn]) -> list[Effect]:
+    """End turns that the user has cut short."""
+    effects: list[Effect] = []
+    for turn in turns:
+        turn.status = "cancelled"
+        effects.append(TurnEnded(turn))
+    return effects

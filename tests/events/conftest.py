@@ -1,6 +1,0 @@
-"""Generated examples are not timed: a slow machine is no failure."""
-
-from hypothesis import settings
-
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
