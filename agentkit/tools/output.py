@@ -31,6 +31,7 @@ MAX_OUTPUT_BYTES = 64 * 1024
 
 _MAX_BITS = 13_000
 """Below the 4,300 digits that Python turns into text."""
+_SMALL = 1 << 64
 _MAX_DEPTH = 64
 _MAX_SHOWN_PATH = 200
 _ATOMS = frozenset({str, bool, type(None)})
@@ -47,8 +48,16 @@ def to_text(value: object) -> str:
     Raises:
         OutputError: It has no JSON form.
     """
-    plain = to_plain(value)
+    plain = value if _is_flat(value) else to_plain(value)
     return plain if isinstance(plain, str) else _ENCODER.encode(plain)
+
+
+def _is_flat(value: object) -> bool:
+    """Whether a value is an object of texts and small integers, as most results are: it is JSON as it stands."""
+    return type(value) is dict and all(
+        type(name) is str and (type(item) in _ATOMS or (type(item) is int and -_SMALL < item < _SMALL))
+        for name, item in value.items()
+    )
 
 
 def to_plain(value: object) -> object:

@@ -31,6 +31,17 @@ class Transport(ABC):
             SessionClosedError: This side closed the transport before.
         """
 
+    def try_send(self, frame: bytes) -> bool:
+        """Send one text frame now, where nothing blocks; for who may not wait.
+
+        Args:
+            frame: One whole event as UTF-8 text.
+
+        Returns:
+            Whether it was handed to the network. Where not, nothing happened: ``send`` waits, or says why.
+        """
+        return False
+
     @abstractmethod
     async def receive(self) -> bytes:
         """Wait for the next text frame; cancelling this loses nothing.

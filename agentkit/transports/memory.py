@@ -90,9 +90,7 @@ class MemoryTransport(Transport):
         lane = self._outbox
         if lane.writer_end is not None or lane.reader_end is not None:
             raise self._ended(lane)
-        if len(lane.frames) < lane.capacity:
-            lane.frames.append(frame)
-            lane.wake_reader()
+        if self.try_send(frame):
             return
         waiting = _Waiting(frame)
         lane.waiting.append(waiting)
@@ -103,6 +101,15 @@ class MemoryTransport(Transport):
                 lane.waiting.remove(waiting)
         if not waiting.taken:
             raise self._ended(lane)
+
+    def try_send(self, frame: bytes) -> bool:
+        """Send one text frame now, where there is room; see ``Transport.try_send``."""
+        lane = self._outbox
+        if lane.writer_end is not None or lane.reader_end is not None or len(lane.frames) >= lane.capacity:
+            return False
+        lane.frames.append(frame)
+        lane.wake_reader()
+        return True
 
     async def receive(self) -> bytes:
         """Wait for the next frame.

@@ -113,7 +113,7 @@ class AsyncioTransport(Transport):
         """Send one text frame; see ``Transport.send``."""
         connection = self._connection
         protocol = self._protocol
-        if self._closed or protocol.state is not OPEN or connection.transport.is_closing():
+        if self._gone:
             raise self._ended()
         if protocol.extensions:
             protocol.send_text(frame)
@@ -122,6 +122,17 @@ class AsyncioTransport(Transport):
             connection.transport.write(encode_text(frame))
         if connection.paused:
             await self._drain()
+
+    def try_send(self, frame: bytes) -> bool:
+        """Send one text frame now, where nothing blocks; see ``Transport.try_send``."""
+        if self._connection.paused or self._protocol.extensions or self._gone:
+            return False
+        self._connection.transport.write(encode_text(frame))
+        return True
+
+    @property
+    def _gone(self) -> bool:
+        return self._closed or self._protocol.state is not OPEN or self._connection.transport.is_closing()
 
     async def receive(self) -> bytes:
         """Wait for the next text frame; see ``Transport.receive``."""

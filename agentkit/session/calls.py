@@ -1,0 +1,86 @@
+"""Runs the calls that the core announces: layers around the body, one run per call id, one output per call."""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from agentkit.events import FunctionTool, SessionEvent, ToolCallPending, ToolFinished, ToolStarted
+from agentkit.middleware import NextCall
+from agentkit.protocol import StartTool
+from agentkit.session.clock import clock
+from agentkit.tools import Tool, ToolCall, ToolContext, ToolResult
+
+logger = logging.getLogger("agentkit.session")
+
+
+class Calls:
+    """The tools of a session and the calls that run."""
+
+    def __init__(
+        self,
+        tools: dict[str, "Tool[..., object] | FunctionTool"],
+        *,
+        emit: Callable[[SessionEvent], Awaitable[None]],
+        context: Callable[[ToolCall], ToolContext],
+        finished: Callable[[ToolFinished], None],
+        timeout: float,
+    ) -> None:
+        self.tools = tools
+        self._emit = emit
+        self._context = context
+        self._finished = finished
+        self._timeout = timeout
+        self._results: dict[str, ToolResult] = {}
+        self._around: NextCall = self._body
+        self._now = clock()
+        self.running: set[str] = set()
+        """Call ids of the calls that run."""
+
+    def wrap(self, around: Callable[[NextCall], NextCall]) -> None:
+        """Put the layers around every call."""
+        self._around = around(self._body)
+
+    async def run(self, start: StartTool) -> str | None:
+        """Run a call and return its output; None where the application has to answer it."""
+        call = ToolCall(
+            call_id=start.call_id,
+            name=start.name,
+            raw_arguments=start.arguments,
+            item_id=start.item_id,
+            response_id=start.response_id,
+        )
+        if isinstance(self.tools.get(call.name), FunctionTool):
+            await self._emit(ToolCallPending(call_id=call.call_id, name=call.name, arguments=call.raw_arguments))
+            return None
+        await self._emit(ToolStarted(call_id=call.call_id, name=call.name, arguments=call.raw_arguments))
+        began = self._now()
+        self.running.add(call.call_id)
+        try:
+            result = await self._around(call)
+        finally:
+            self.running.discard(call.call_id)
+            self._results.pop(call.call_id, None)
+        finished = ToolFinished(
+            call_id=call.call_id,
+            name=call.name,
+            output=result.output,
+            status=result.status,
+            result=result.value,
+            seconds=self._now() - began,
+        )
+        self._finished(finished)
+        await self._emit(finished)
+        return result.output
+
+    async def _body(self, call: ToolCall) -> ToolResult:
+        """Run the tool itself; a layer that asks again gets the same result, for a body runs once."""
+        known = self._results.get(call.call_id)
+        if known is not None:
+            return known
+        tool = self.tools.get(call.name)
+        if isinstance(tool, Tool):
+            result = await tool.run(call, self._context(call), default_timeout=self._timeout)
+        else:
+            result = ToolResult.unknown(call.name, self.tools)
+            logger.warning("the model called %r, which is not a tool of this session", call.name)
+        self._results[call.call_id] = result
+        return result

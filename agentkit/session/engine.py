@@ -1,0 +1,493 @@
+"""The engine under a session: its tasks, and the way of every event through layers, core and outbox.
+
+Rule: one task reads; it never waits for a tool, a listener or a slow consumer. Whatever is sent goes through the
+layers, then through the core, then to the outbox.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, cast
+
+import anyio
+import anyio.abc
+from anyio.lowlevel import checkpoint
+from msgspec.structs import replace
+
+from agentkit.errors import AgentkitError, ConnectError, MiddlewareError, SessionClosedError, TransportError
+from agentkit.events import (
+    AnySettings,
+    ClientEvent,
+    ConversationItemCreate,
+    ConversationUpdated,
+    ErrorEvent,
+    Event,
+    FunctionCallOutputItem,
+    FunctionTool,
+    ItemAppended,
+    ItemCompleted,
+    Notice,
+    ServerEvent,
+    SessionEnded,
+    SessionEvent,
+    Settings,
+    decode_server,
+    encode_client,
+)
+from agentkit.middleware import Chain, Middleware
+from agentkit.protocol import (
+    CancelTool,
+    Core,
+    Effect,
+    Emit,
+    Propose,
+    StartTimer,
+    StartTool,
+    Suppress,
+    Transmit,
+    TurnBegan,
+    TurnEnded,
+    TurnOutput,
+    UpdateEnded,
+)
+from agentkit.session.calls import Calls
+from agentkit.session.fanout import FanOut
+from agentkit.session.history import History
+from agentkit.session.lane import Lane, outside
+from agentkit.session.limits import SessionLimits
+from agentkit.session.outbox import Outbox
+from agentkit.session.timers import Timers
+from agentkit.session.turns import Turns
+from agentkit.session.updates import Updates
+from agentkit.tools import Tool, ToolCall, ToolContext
+from agentkit.tools.context import SessionHandle
+from agentkit.transports.base import Provider, Transport
+
+logger = logging.getLogger("agentkit.session")
+
+FAILURES = 5
+"""Failures in a row after which a wire tap is switched off."""
+
+
+class Engine:
+    """One session's machinery; ``Session`` adds what an application asks of it."""
+
+    def __init__(
+        self,
+        provider: Provider,
+        *,
+        session_id: str,
+        tools: Sequence["Tool[..., object] | FunctionTool"],
+        middleware: Sequence[Middleware],
+        guards: Sequence[Middleware],
+        limits: SessionLimits,
+        context: object,
+    ) -> None:
+        self.id = session_id
+        """A name for the session, made by us."""
+        self.provider = provider
+        self.ended: SessionEnded | None = None
+        """How the session ended, once it has."""
+        self.dropped_input = 0
+        """Bytes of the user's audio dropped because there was no connection."""
+        self._limits = limits
+        self._data = context
+        self._core = Core(prefix=session_id, limits=limits.core)
+        self.history = History(self._core)
+        """The conversation as the server holds it."""
+        self._fanout = FanOut()
+        self._turns = Turns()
+        self._updates = Updates()
+        self._timers = Timers(self._timer)
+        self._at_once = self._effects_at_once()
+        self._calls = Calls(
+            {tool.name: tool for tool in tools if tool.name},
+            emit=self._emit,
+            context=self._tool_context,
+            finished=self._turns.tool_finished,
+            timeout=limits.tool_timeout,
+        )
+        self._chain = Chain(middleware, guards, inbound=self._arrived, outbound=self._bottom, report=self._layer_report)
+        self._calls.wrap(self._chain.around_call)
+        self._taps = [layer for layer in self._chain.layers if layer.overrides("on_wire")]
+        self._tap_failures: dict[int, int] = {}
+        self._inbound: Lane[ServerEvent | SessionEvent] = Lane(self._through, self._start, self._inbound_failed)
+        self._outbound: Lane[ClientEvent] = Lane(self._through, self._start, self._outbound_failed)
+        self._connected = anyio.Event()
+        self._connect_error: ConnectError | None = None
+        self._created = anyio.Event()
+        self._finished = anyio.Event()
+        self._ending: str | None = None
+        self._tasks: anyio.abc.TaskGroup
+        self._transport: Transport | None = None
+        self._outbox = Outbox(self._written)
+
+    # Its life, called by `open`
+
+    async def run(self, tasks: anyio.abc.TaskGroup) -> None:
+        """Start the session's tasks, and wait until it is connected.
+
+        Raises:
+            ConnectError: The connection could not be opened.
+        """
+        self._tasks = tasks
+        tasks.start_soon(self._timers.run)
+        tasks.start_soon(self._connection)
+        await self._connected.wait()
+        if self._connect_error is not None:
+            raise self._connect_error
+        if self._limits.session_time is not None:
+            tasks.start_soon(self._end_after, self._limits.session_time)
+
+    async def enter_layers(self, stack: AsyncExitStack) -> None:
+        """Let every layer open what it needs."""
+        for layer in self._chain.layers:
+            if getattr(layer, "session", None) is not None:
+                raise TypeError(
+                    f"middleware {layer.name} belongs to another session already; make one for each session"
+                )
+            layer.session = self
+            await stack.enter_async_context(layer.running())
+
+    async def _connection(self) -> None:
+        """Hold one connection open and read it: all that is tied to a connection's life is in this task."""
+        try:
+            async with self.provider.connect() as transport:
+                self._transport = transport
+                self._outbox.attach(transport)
+                self._tasks.start_soon(self._outbox.run)
+                self._connected.set()
+                await self._read(transport)
+        except ConnectError as exc:
+            self._connect_error = exc
+            self._connected.set()
+
+    async def make_ready(self, settings: AnySettings | None, seconds: float) -> None:
+        """Wait for the session, ask for its settings and tools, and wait until they are confirmed.
+
+        Raises:
+            TransportError: The connection was lost before.
+            ServerError: The server refused the settings.
+            RemoteProtocolError: The server said nothing for ``seconds``.
+        """
+        wanted = self._with_tools(settings)
+        with self._updates.patience(seconds, "session.created"):
+            await self._created.wait()
+        if self.ended is not None:
+            raise self.ended.error or self._closed_error()
+        if wanted is not None:
+            await self._update(wanted, seconds)
+
+    def tool_definitions(self) -> tuple[FunctionTool, ...]:
+        """Return the session's tools as the model sees them."""
+        return tuple(
+            tool if isinstance(tool, FunctionTool) else definition_of(tool, examples=self.provider.wants_examples)
+            for tool in self._calls.tools.values()
+        )
+
+    def _with_tools(self, settings: AnySettings | None) -> AnySettings | None:
+        if not self._calls.tools:
+            return settings
+        if settings is not None and not isinstance(settings, Settings):
+            return settings  # a transcription session has no responses, so no tools
+        own = self.tool_definitions()
+        given = settings.tools if settings is not None and isinstance(settings.tools, tuple) else ()
+        return replace(settings or Settings(), tools=(*own, *given))
+
+    async def _update(self, settings: AnySettings, seconds: float) -> None:
+        event_id = self._core.next_id()
+        waiter = self._updates.expect(event_id)
+        await self._command(self._core.update(settings, event_id))
+        with self._updates.patience(seconds, "session.updated"):
+            await waiter.wait()
+
+    async def shut_down(self, cause: str = "closed") -> None:
+        """End the session and close its connection."""
+        await self._end(cause, None)
+        if self._transport is not None:
+            await self._transport.aclose()
+
+    async def _read(self, transport: Transport) -> None:
+        compiled, receive, effects_of = self._chain.compiled, transport.receive, self._core.receive
+        deliver = self._fanout.deliver
+        self.listeners_changed()
+        created = False
+        while True:
+            try:
+                frame = await receive()
+            except TransportError as exc:
+                await self._end("connection_lost" if exc.retryable else "ended_by_server", exc)
+                return
+            except SessionClosedError:
+                return
+            event = decode_server(frame)
+            if self._taps:
+                self._tap("in", frame, event)
+            effects = effects_of(event)
+            if effects and type(effects[0]) is Suppress:
+                continue
+            if compiled(type(event)) is None and not self._inbound.busy:
+                deliver(event)
+            else:
+                await self._safely(event)
+            if effects:
+                await self._apply(effects)
+                if type(effects[-1]) is StartTool:
+                    await checkpoint()  # the call begins now, not after the frames that have come with it
+            if not created and self._core.settings.created:
+                created = True
+                self._created.set()
+
+    async def _safely(self, event: ServerEvent | SessionEvent) -> None:
+        try:
+            await self._inbound.send(event)
+        except AgentkitError as exc:
+            self._inbound_failed(event, exc)
+
+    async def _end(self, cause: str, error: AgentkitError | None) -> None:
+        if self.ended is not None:
+            return
+        self.ended = SessionEnded(cause=cause, error=error)
+        closed = error or self._closed_error()
+        self._outbox.fail(closed)
+        self._turns.fail(closed)
+        self._updates.fail(closed)
+        await self._emit(self.ended)
+        self._fanout.end(error)
+        self._created.set()
+        self._finished.set()
+
+    def _closed_error(self) -> SessionClosedError:
+        return SessionClosedError("the session is closed; open a new one to go on")
+
+    async def _end_after(self, seconds: float) -> None:
+        await anyio.sleep(seconds)
+        await self._limit(f"the session has lasted {seconds:g} s, its limit (limits.session_time)")
+
+    async def _limit(self, message: str) -> None:
+        await self._emit(Notice(code="limit", message=message))
+        await self._end("limit", None)
+
+    # Both ways through the layers
+
+    async def _through(self, event: Event) -> None:
+        chain = self._chain.compiled(type(event))
+        if chain is not None:
+            await chain(event)
+        elif isinstance(event, ClientEvent):
+            await self._bottom(event)
+        else:
+            await self._arrived(event)
+
+    async def _arrived(self, event: Event) -> None:
+        self._fanout.deliver(event)
+
+    async def _bottom(self, event: ClientEvent) -> None:
+        for effect in self._core.outgoing(event):
+            if type(effect) is Transmit:
+                await self._outbox.write(encode_client(effect.event, self.provider.dialect), effect.event)
+            else:
+                await self._apply_one(effect)
+
+    async def _emit(self, event: SessionEvent) -> None:
+        if self._chain.compiled(type(event)) is None and not self._inbound.busy:
+            self._fanout.deliver(event)
+        else:
+            await self._safely(event)
+
+    async def _apply(self, effects: list[Effect]) -> None:
+        """Do what the core asks for; never waits for the network."""
+        at_once = self._at_once
+        for effect in effects:
+            do = at_once.get(type(effect))
+            if do is not None:
+                do(effect)
+            else:
+                await self._apply_one(effect)
+
+    async def _apply_one(self, effect: Effect) -> None:
+        """Do one thing; only what may pass layers has to be awaited."""
+        match effect:
+            case Emit(event):
+                await self._emit(event)
+            case Propose(event):
+                await self._propose(event)
+            case TurnEnded(turn):
+                await self._emit(self._turns.ended(turn))
+                await self._after_turn()
+            case _:
+                self._at_once[type(effect)](effect)
+
+    def _effects_at_once(self) -> dict[type[Effect], Callable[[Any], None]]:
+        """Return what is done for the effects that wait for nothing."""
+        return {
+            Transmit: lambda effect: self._outbox.post(
+                encode_client(effect.event, self.provider.dialect), effect.event
+            ),
+            StartTool: self._start_tool,
+            StartTimer: lambda effect: self._timers.start(effect.name, effect.seconds),
+            TurnBegan: lambda effect: self._turns.began(effect.turn),
+            TurnOutput: lambda effect: self._turns.output(effect.turn),
+            UpdateEnded: lambda effect: self._updates.ended(effect.event_id, effect.error),
+            CancelTool: lambda effect: None,  # a running tool finishes by default
+            Suppress: lambda effect: None,  # the event was not handed on
+        }
+
+    async def _propose(self, event: ClientEvent) -> None:
+        """Hand an event of the core's to the top of the layers, without waiting for them."""
+        if self._chain.compiled(type(event)) is not None or self._outbound.busy:
+            self._outbound.post(event)
+            return
+        try:
+            await self._apply(self._core.outgoing(event))
+        except AgentkitError as exc:
+            self._outbound_failed(event, exc)
+
+    def listeners_changed(self) -> None:
+        """Tell the core which of the events that cost something are listened to."""
+        updates, appended, completed = (
+            self._fanout.wanted(cls) or self._chain.compiled(cls) is not None
+            for cls in (ConversationUpdated, ItemAppended, ItemCompleted)
+        )
+        self._core.updates_wanted = updates
+        self._core.items_wanted = appended or completed
+
+    def _written(self, raw: bytes, event: ClientEvent) -> None:
+        if self._taps:
+            self._tap("out", raw, event)
+
+    def _tap(self, direction: Any, raw: bytes, event: Event) -> None:
+        for layer in tuple(self._taps):
+            try:
+                layer.on_wire(direction, raw, event)
+            except Exception as exc:  # isolation boundary: a tap only watches
+                failures = self._tap_failures[id(layer)] = self._tap_failures.get(id(layer), 0) + 1
+                logger.error("middleware %s failed in on_wire", layer.name, exc_info=exc)
+                if failures >= FAILURES:
+                    self._taps.remove(layer)
+                if failures in (1, FAILURES):
+                    self._layer_report("failed" if failures == 1 else "switched off", layer, event, exc)
+            else:
+                if self._tap_failures:
+                    self._tap_failures.pop(id(layer), None)
+
+    def _layer_report(self, what: str, layer: Middleware, subject: Event | ToolCall, error: Exception | None) -> None:
+        if self.ended is not None:
+            return
+        name = subject.wire_type if isinstance(subject, Event) else f"the call of {subject.name}"
+        if what != "dropped":
+            reason = f": {type(error).__name__}: {error}" if error is not None else ""
+            message = f"middleware {layer.name} {what} on {name}{reason}"
+            hint = "it is skipped for the rest of the session" if what == "switched off" else None
+            self.notice("middleware_failed", message, hint=hint)
+            return
+        if isinstance(subject, ClientEvent):
+            dropped = MiddlewareError(f"{layer.name} dropped {name}", layer=layer.name, event_type=name)
+            effects = self._core.dropped(subject, dropped)
+            if effects:
+                self.start_soon(self._apply, effects)
+            is_output = isinstance(subject, ConversationItemCreate) and isinstance(subject.item, FunctionCallOutputItem)
+            if is_output:
+                self.notice("dropped", f"middleware {layer.name} dropped the output of a tool call")
+        elif isinstance(subject, ErrorEvent | SessionEnded):
+            self.notice("dropped", f"middleware {layer.name} dropped {name}")
+
+    def _inbound_failed(self, event: Event, error: AgentkitError) -> None:
+        logger.debug("%s went no further: %s", event.wire_type, error)
+
+    def _outbound_failed(self, event: ClientEvent, error: AgentkitError) -> None:
+        """An event of the core's, or of a layer's, could not be sent."""
+        if self.ended is not None:
+            return
+        logger.warning("%s was not sent: %s", event.wire_type, error)
+        self.notice("not_sent", f"{event.wire_type} was not sent: {error}")
+        effects = self._core.dropped(event, error)
+        if effects:
+            self.start_soon(self._apply, effects)
+
+    # Tools and time
+
+    def _start_tool(self, start: StartTool) -> None:
+        self._tasks.start_soon(self._run_tool, start)
+
+    async def _run_tool(self, start: StartTool) -> None:
+        output = await self._calls.run(start)
+        if output is not None and self.ended is None:
+            await self._apply(self._core.finish_call(start.call_id, output))
+
+    def _tool_context(self, call: ToolCall) -> ToolContext:
+        # The engine is always a Session, which has what tools may use; the class itself is above this module.
+        return ToolContext(call=call, session=cast("SessionHandle", self), data=self._data)
+
+    async def _timer(self, name: str) -> None:
+        await self._apply(self._core.timer(name))
+
+    async def _after_turn(self) -> None:
+        limit = self._limits.turns
+        if limit is not None and self._turns.count >= limit:
+            await self._limit(f"{limit} turns are over, the session's limit (limits.turns)")
+        elif self._ending is not None and self._core.responses.state == "idle":
+            await self._end("closed", None)
+
+    def _start(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._tasks.start_soon(function)
+
+    # For layers, tools and applications
+
+    def start_soon(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
+        """Start a task that ends with the session at the latest."""
+        self._tasks.start_soon(_outside, function, args)
+
+    def notice(self, code: str, message: str, *, level: str = "warning", hint: str | None = None) -> None:
+        """Tell a person something in one line, as a ``Notice`` event; nothing once the session has ended."""
+        if self.ended is not None:
+            return
+        self.start_soon(self._emit, Notice(code=code, message=message, level=level, hint=hint))
+
+    async def send(self, event: ClientEvent) -> None:
+        """Send an event through the layers and the core.
+
+        From within a layer it is queued after the current event, and this returns at once.
+
+        Raises:
+            LocalProtocolError: The event may not be sent now.
+            MiddlewareError: A guard failed on it.
+            TransportError: The connection is gone.
+            SessionClosedError: The session was closed.
+        """
+        self._check_open()
+        if self._chain.compiled(type(event)) is None and not self._outbound.busy:
+            await self._bottom(event)
+        else:
+            await self._outbound.send(event)
+
+    def _check_open(self) -> None:
+        if self.ended is not None:
+            raise self.ended.error if isinstance(self.ended.error, AgentkitError) else self._closed_error()
+
+    async def _command(self, effects: list[Effect]) -> None:
+        """Apply a command's effects for its caller, who waits until they are sent."""
+        self._check_open()
+        for effect in effects:
+            if isinstance(effect, Propose):
+                await self.send(effect.event)
+            else:
+                await self._apply_one(effect)
+
+
+async def _outside(function: Callable[..., Awaitable[object]], args: tuple[object, ...]) -> None:
+    outside()
+    await function(*args)
+
+
+def definition_of(tool: "Tool[..., object]", *, examples: bool = False) -> FunctionTool:
+    """Return a tool as the model sees it.
+
+    Args:
+        tool: The tool.
+        examples: Whether its example phrases go along, as the keyword ``examples`` of its parameters' schema.
+    """
+    parameters = tool.parameters
+    if examples and tool.examples:
+        parameters = {**parameters, "examples": list(tool.examples)}
+    return FunctionTool(name=tool.name, description=tool.description, parameters=parameters)
