@@ -35,12 +35,14 @@ def load_python_tool(reference: str, folders: tuple[Path, Path] | None) -> "Tool
             f"`{reference}` names no function", "write ./tools.py:function or package.module:function"
         )
     module = _from_file(home, folders) if home.endswith(".py") else _from_package(home)
-    found = getattr(module, name, None)
+    found: object = getattr(module, name, None)
     if found is None:
         functions = sorted(key for key, value in vars(module).items() if callable(value) and not key.startswith("_"))
         raise PythonToolError(f"{home} has no `{name}`", f"it has: {', '.join(functions[:12]) or 'no functions'}")
     if isinstance(found, Tool):
         return found
+    if not callable(found):
+        raise PythonToolError(f"`{name}` of {home} is no function but a {type(found).__name__}")
     try:
         return tool(found)
     except TypeError as exc:

@@ -14,8 +14,8 @@ from typing import Annotated, Final, Literal, Protocol, Self, cast, get_args, ge
 from msgspec import Meta
 
 from agentkit.config.nodes import ListNode, MapNode, Node, ScalarKind, ScalarNode, core_kind
-from agentkit.values import DURATION, SIZE, Secret, parse_duration, parse_size
 from agentkit.registry import nearest
+from agentkit.values import DURATION, SIZE, Secret, parse_duration, parse_size
 
 _WORDS: Final = {"yes", "no", "on", "off", "y", "n"}
 _MAX_DIGITS: Final = 19

@@ -5,7 +5,6 @@ from typing import TypeVar
 from msgspec import UNSET, Struct, UnsetType
 
 from agentkit.config.schema import Config, ToolName, Turn
-from agentkit.values import AudioFormat
 from agentkit.events import AudioFormat as WireFormat
 from agentkit.events import (
     AudioInput,
@@ -17,6 +16,7 @@ from agentkit.events import (
     Transcription,
     TurnDetection,
 )
+from agentkit.values import AudioFormat
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Struct)

@@ -39,8 +39,8 @@ from agentkit.config.scalars import (
 )
 from agentkit.config.schema import MISSING, PLANNED
 from agentkit.config.shape import discriminator, fields_of, misplaced_keys
-from agentkit.values import Secret
 from agentkit.registry import nearest
+from agentkit.values import Secret
 
 INVALID: Final = object()
 """What stands for a value that cannot be read; its problems are noted."""

@@ -1,0 +1,178 @@
+"""agentkit: agents that talk in real time and use tools.
+
+Every public name is loaded on first use, so importing one costs no more than it needs.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from agentkit.config.build import Agent, load
+    from agentkit.errors import (
+        AgentkitError,
+        ConfigError,
+        ConnectError,
+        ConnectionLostError,
+        DuplicateNameError,
+        LocalProtocolError,
+        MiddlewareError,
+        PluginError,
+        PluginLoadError,
+        ProtocolError,
+        RemoteProtocolError,
+        ServerError,
+        SessionClosedError,
+        SlowConsumerError,
+        ToolArgumentsError,
+        ToolError,
+        ToolTimeoutError,
+        TransportError,
+        UnknownNameError,
+    )
+    from agentkit.events import (
+        AudioInput,
+        AudioOutput,
+        AudioSettings,
+        FunctionTool,
+        ResponseSettings,
+        Settings,
+        ToolFinished,
+        TranscriptionSettings,
+        TurnDetection,
+    )
+    from agentkit.hookspecs import hookimpl
+    from agentkit.local import Responder
+    from agentkit.middleware import Middleware, Next, NextCall, on
+    from agentkit.middleware.logger import Logger
+    from agentkit.presets import Preset
+    from agentkit.providers import Compatible, Local, OpenAI
+    from agentkit.registry import Factory, LazyCommand
+    from agentkit.session import Session, SessionLimits, Subscription, Turn, open
+    from agentkit.tools import Tool, ToolCall, ToolContext, ToolResult, tool
+    from agentkit.transports.base import Provider, Transport
+    from agentkit.values import Duration, Secret, Size, Timeout
+
+_HOMES: Final[dict[str, tuple[str, ...]]] = {
+    "config.build": ("Agent", "load"),
+    "values": ("Duration", "Secret", "Size", "Timeout"),
+    "errors": (
+        "AgentkitError",
+        "ConfigError",
+        "ConnectError",
+        "ConnectionLostError",
+        "DuplicateNameError",
+        "LocalProtocolError",
+        "MiddlewareError",
+        "PluginError",
+        "PluginLoadError",
+        "ProtocolError",
+        "RemoteProtocolError",
+        "ServerError",
+        "SessionClosedError",
+        "SlowConsumerError",
+        "ToolArgumentsError",
+        "ToolError",
+        "ToolTimeoutError",
+        "TransportError",
+        "UnknownNameError",
+    ),
+    "events": (
+        "AudioInput",
+        "AudioOutput",
+        "AudioSettings",
+        "FunctionTool",
+        "ResponseSettings",
+        "Settings",
+        "ToolFinished",
+        "TranscriptionSettings",
+        "TurnDetection",
+    ),
+    "hookspecs": ("hookimpl",),
+    "local": ("Responder",),
+    "middleware": ("Middleware", "Next", "NextCall", "on"),
+    "middleware.logger": ("Logger",),
+    "presets": ("Preset",),
+    "providers": ("Compatible", "Local", "OpenAI"),
+    "registry": ("Factory", "LazyCommand"),
+    "session": ("Session", "SessionLimits", "Subscription", "Turn", "open"),
+    "tools": ("Tool", "ToolCall", "ToolContext", "ToolResult", "tool"),
+    "transports.base": ("Provider", "Transport"),
+}
+_HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Agent",
+    "AgentkitError",
+    "AudioInput",
+    "AudioOutput",
+    "AudioSettings",
+    "Compatible",
+    "ConfigError",
+    "ConnectError",
+    "ConnectionLostError",
+    "DuplicateNameError",
+    "Duration",
+    "Factory",
+    "FunctionTool",
+    "LazyCommand",
+    "Local",
+    "LocalProtocolError",
+    "Logger",
+    "Middleware",
+    "MiddlewareError",
+    "Next",
+    "NextCall",
+    "OpenAI",
+    "PluginError",
+    "PluginLoadError",
+    "Preset",
+    "ProtocolError",
+    "Provider",
+    "RemoteProtocolError",
+    "Responder",
+    "ResponseSettings",
+    "Secret",
+    "ServerError",
+    "Session",
+    "SessionClosedError",
+    "SessionLimits",
+    "Settings",
+    "Size",
+    "SlowConsumerError",
+    "Subscription",
+    "Timeout",
+    "Tool",
+    "ToolArgumentsError",
+    "ToolCall",
+    "ToolContext",
+    "ToolError",
+    "ToolFinished",
+    "ToolResult",
+    "ToolTimeoutError",
+    "TranscriptionSettings",
+    "Transport",
+    "TransportError",
+    "Turn",
+    "TurnDetection",
+    "UnknownNameError",
+    "hookimpl",
+    "load",
+    "on",
+    "open",
+    "tool",
+]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
