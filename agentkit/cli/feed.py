@@ -1,0 +1,247 @@
+"""From a session's events to records."""
+
+from collections import deque
+from collections.abc import AsyncIterable, Mapping
+from typing import Final, Protocol
+
+import anyio
+import msgspec
+
+from agentkit.cli.records import (
+    AgentRecord,
+    AnyRecord,
+    EndRecord,
+    ErrorRecord,
+    NoticeRecord,
+    ToolRecord,
+    TurnRecord,
+    UserRecord,
+)
+from agentkit.errors import AgentkitError, ServerError
+from agentkit.events import (
+    AnyItem,
+    ConversationUpdated,
+    ErrorOccurred,
+    ItemAppended,
+    ItemCompleted,
+    MessageItem,
+    Notice,
+    SessionEnded,
+    SessionEvent,
+    SettingsMismatch,
+    ToolFinished,
+    ToolStarted,
+    TurnCompleted,
+)
+
+CLASSES: Final = (
+    ConversationUpdated,
+    ErrorOccurred,
+    ItemAppended,
+    ItemCompleted,
+    Notice,
+    SessionEnded,
+    SettingsMismatch,
+    ToolFinished,
+    ToolStarted,
+    TurnCompleted,
+)
+"""The events that records are made of."""
+_MAX_LATENCIES: Final = 1000
+
+
+class Skin(Protocol):
+    """How records are shown."""
+
+    def show(self, record: AnyRecord) -> None:
+        """Show one record.
+
+        Raises:
+            OutputClosed: Nobody reads any more.
+        """
+
+
+class Feed:
+    """Shows a session's events on a skin, and counts."""
+
+    def __init__(self, skin: Skin, places: Mapping[str, str]) -> None:
+        """Make a feed.
+
+        Args:
+            skin: What shows the records.
+            places: Where the configuration names each tool.
+        """
+        self._skin = skin
+        self._places = places
+        self._roles: dict[str, str] = {}
+        self._ended_turn = anyio.Event()
+        self._began = anyio.current_time()
+        self.said = anyio.Event()
+        """Set once the agent has said something."""
+        self.answered = False
+        """Whether it has said something since this was last put to False."""
+        self.turns = 0
+        self.last_turn: TurnCompleted | None = None
+        self.limit: str | None = None
+        """Which limit was reached."""
+        self._shown_error: ServerError | None = None
+        self._calls = 0
+        self._failures = 0
+        self._tokens = [0, 0]
+        self._latencies: deque[float] = deque(maxlen=_MAX_LATENCIES)
+
+    async def run(self, events: AsyncIterable[SessionEvent]) -> None:
+        """Show events until there are no more."""
+        try:
+            async for event in events:
+                self._take(event)
+        except AgentkitError:
+            pass  # how the session ended is told by `SessionEnded`
+
+    def _take(self, event: SessionEvent) -> None:
+        match event:
+            case ConversationUpdated(item_id=item_id, delta=delta):
+                text = (delta.text or delta.transcript) if delta is not None else None
+                if text:
+                    self._delta(item_id, text)
+            case ItemAppended(item=MessageItem(id=str(item_id), role=role)):
+                self._roles[item_id] = role
+            case ItemCompleted(item=item):
+                self._completed(item)
+            case ToolStarted():
+                self._tool_started(event)
+            case ToolFinished():
+                self._tool_finished(event)
+            case TurnCompleted():
+                self._turn(event)
+            case Notice(code="limit", message=message):
+                self.limit = message
+            case Notice():
+                self.notice(event.level, event.code, event.message, hint=event.hint)
+            case SettingsMismatch(differences=differences):
+                fields = ", ".join(path for path, _, _ in differences)
+                self.notice("info", "settings_mismatch", f"the server's settings differ from what was asked: {fields}")
+            case ErrorOccurred(error=error):
+                self.error(error)
+            case _:
+                pass
+
+    def _delta(self, item_id: str, text: str) -> None:
+        if self._roles.get(item_id) == "user":
+            self._skin.show(UserRecord(event="partial", item_id=item_id, text=text))
+        else:
+            self._skin.show(AgentRecord(event="delta", item_id=item_id, text=text))
+
+    def _completed(self, item: AnyItem) -> None:
+        if not isinstance(item, MessageItem) or item.id is None:
+            return
+        self._roles.pop(item.id, None)
+        if item.role == "assistant":
+            self._skin.show(AgentRecord(event="final", item_id=item.id, text=item.text, status=item.status))
+            self.said.set()
+            self.answered = self.answered or bool(item.text.strip())
+        elif item.role == "user":
+            self._skin.show(UserRecord(event="final", item_id=item.id, text=item.text))
+
+    def _tool_started(self, event: ToolStarted) -> None:
+        arguments: msgspec.Raw | str = event.arguments
+        try:
+            msgspec.json.decode(event.arguments)
+            arguments = msgspec.Raw(event.arguments.encode())
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            pass
+        self._skin.show(
+            ToolRecord(
+                event="start",
+                call_id=event.call_id,
+                name=event.name,
+                where=self._places.get(event.name),
+                arguments=arguments,
+            )
+        )
+
+    def _tool_finished(self, event: ToolFinished) -> None:
+        self._calls += 1
+        self._failures += not event.ok
+        self._skin.show(
+            ToolRecord(
+                event="end",
+                call_id=event.call_id,
+                name=event.name,
+                where=self._places.get(event.name),
+                ok=event.ok,
+                status=event.status,
+                ms=_ms(event.seconds),
+                output=event.output,
+            )
+        )
+
+    def _turn(self, event: TurnCompleted) -> None:
+        self.turns += 1
+        latency = None if event.first_output_seconds is None else _ms(event.first_output_seconds)
+        if latency is not None:
+            self._latencies.append(latency)
+        self._tokens[0] += event.usage.input_tokens or 0
+        self._tokens[1] += event.usage.output_tokens or 0
+        self._skin.show(
+            TurnRecord(
+                number=self.turns,
+                status=event.status,
+                text=event.text,
+                latency_ms=latency,
+                ms=_ms(event.seconds),
+                tool_calls=event.tool_calls,
+                responses=event.responses,
+                input_tokens=event.usage.input_tokens,
+                output_tokens=event.usage.output_tokens,
+            )
+        )
+        self.last_turn = event
+        self._ended_turn.set()
+
+    async def turn_shown(self, seconds: float) -> None:
+        """Wait until the turn that took ``seconds`` was shown; for a moment only, since a layer may hide it."""
+        with anyio.move_on_after(1):
+            while self.last_turn is None or self.last_turn.seconds != seconds:
+                self._ended_turn = anyio.Event()
+                await self._ended_turn.wait()
+
+    def error(self, error: AgentkitError) -> None:
+        """Show an error, once."""
+        if isinstance(error, ServerError):
+            if error is self._shown_error:
+                return
+            self._shown_error = error
+        self._skin.show(
+            ErrorRecord(
+                code=getattr(error, "code", None),
+                message=str(error),
+                retryable=bool(getattr(error, "retryable", False)),
+                hint=error.hint,
+            )
+        )
+
+    def notice(self, level: str, code: str, message: str, *, hint: str | None = None) -> None:
+        """Show a notice."""
+        self._skin.show(NoticeRecord(level=level, code=code, message=message, hint=hint))
+
+    def end(self, cause: str, *, reason: str | None, exit_code: int) -> None:
+        """Show the end."""
+        self._skin.show(
+            EndRecord(
+                cause=cause,
+                reason=reason,
+                exit_code=int(exit_code),
+                turns=self.turns,
+                seconds=round(anyio.current_time() - self._began, 3),
+                tool_calls=self._calls,
+                tool_failures=self._failures,
+                input_tokens=self._tokens[0],
+                output_tokens=self._tokens[1],
+                latencies_ms=tuple(self._latencies),
+            )
+        )
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 1)

@@ -1,0 +1,101 @@
+"""Python's own logging on the command line: to stderr, or to a file, without tracebacks unless asked for."""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Final
+
+from agentkit.cli.exits import Problem
+from agentkit.cli.terminal import Look, clean
+
+LEVELS: Final = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+    "critical": logging.CRITICAL,
+    "none": logging.CRITICAL + 10,
+}
+
+
+_OURS: Final = "agentkit command line"
+
+
+def level_of(name: str | None, verbosity: int, default: str) -> int:
+    """Return the level that the flags ask for; ``default`` where they ask for none."""
+    if name is not None:
+        return LEVELS[name]
+    if verbosity > 0:
+        return logging.DEBUG if verbosity > 1 else logging.INFO
+    if verbosity < 0:
+        return LEVELS["none"] if verbosity < -1 else max(LEVELS[default], logging.ERROR)
+    return LEVELS[default]
+
+
+def set_up(level: int, look: Look, *, file: str | None = None, tracebacks: bool = False) -> None:
+    """Send the records of every logger to stderr, or to a file.
+
+    Args:
+        file: Where to append instead of stderr; tracebacks are kept there.
+        tracebacks: Show the traceback of a record that has one.
+
+    Raises:
+        Problem: The file cannot be written.
+    """
+    handler: logging.Handler
+    if file is not None:
+        try:
+            Path(file).parent.mkdir(parents=True, exist_ok=True)
+            handler = logging.FileHandler(file, encoding="utf-8")
+        except OSError as exc:
+            message = f"the log file {file} cannot be written: {exc.strerror}"
+            raise Problem(message, hint="give another --log-file") from exc
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-8s %(name)s: %(message)s"))
+        level = min(level, logging.INFO)
+    else:
+        handler = _Stderr()
+        handler.setFormatter(_Line(look, tracebacks=tracebacks))
+    root = logging.getLogger()
+    for old in [each for each in root.handlers if each.name == _OURS]:
+        root.removeHandler(old)
+        old.close()
+    handler.name = _OURS  # a second run in the same process replaces it
+    root.addHandler(handler)
+    handler.setLevel(level)
+    root.setLevel(max(level, logging.WARNING))
+    logging.getLogger("agentkit").setLevel(level)
+    logging.captureWarnings(True)
+
+
+class _Stderr(logging.Handler):
+    """Writes to what is stderr now: a prompt puts a stream in its place that keeps its line whole."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            sys.stderr.write(self.format(record) + "\n")
+            sys.stderr.flush()
+        except (OSError, ValueError):
+            pass  # nobody can be told
+
+
+class _Line(logging.Formatter):
+    """One line a record."""
+
+    def __init__(self, look: Look, *, tracebacks: bool) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
+        self._look = look
+        self._tracebacks = tracebacks
+
+    def format(self, record: logging.LogRecord) -> str:
+        kept = record.exc_info, record.exc_text, record.stack_info
+        if not self._tracebacks:
+            record.exc_info = record.exc_text = record.stack_info = None
+        try:
+            text = super().format(record)
+        finally:
+            record.exc_info, record.exc_text, record.stack_info = kept
+        if not self._tracebacks:
+            if kept[0] and kept[0][1] is not None:
+                text += f" ({type(kept[0][1]).__name__}: {kept[0][1]})"
+            text = " ".join(text.split())
+        return self._look.paint(clean(text), "dim")

@@ -1,0 +1,311 @@
+"""The skin of a terminal: the agent's words on stdout as they come, everything around them on stderr, dimmed."""
+
+import io
+import sys
+from typing import IO, TYPE_CHECKING, Final
+
+import msgspec
+
+from agentkit.cli.exits import say
+from agentkit.cli.records import (
+    AgentRecord,
+    AnyRecord,
+    EndRecord,
+    ErrorRecord,
+    NoticeRecord,
+    SessionRecord,
+    ToolRecord,
+    TurnRecord,
+    UserRecord,
+)
+from agentkit.cli.terminal import Look, cells, clean, is_tty, one_line
+
+if TYPE_CHECKING:
+    from agentkit.cli.output import Out
+
+_MAX_REASON: Final = 120
+_MAX_NAME: Final = 24
+
+
+class Screen:
+    """Shows records in a terminal that scrolls; nothing that was written is changed, but a status line."""
+
+    def __init__(self, out: "Out", errors: IO[str], look: Look, *, verbosity: int = 0) -> None:
+        """Make the skin.
+
+        Args:
+            out: Takes the agent's words.
+            errors: Takes everything else.
+            look: How ``errors`` is written.
+            verbosity: Below 0 no header, no summary and no warnings; from 1 on information too.
+        """
+        self._out = out
+        self._errors = errors
+        self._look = look
+        self._verbosity = verbosity
+        self._item: str | None = None
+        """The message whose line is not ended."""
+        self._written = ""
+        self._status = ""
+        self._calls: dict[str, str] = {}
+        self.prompting = False
+        """Whether a prompt is on the screen: no status line then, and whole lines only."""
+
+    def show(self, record: AnyRecord) -> None:
+        """Show a record."""
+        match record:
+            case SessionRecord():
+                self._header(record)
+            case UserRecord(event="final") if not self.prompting:
+                self.status("thinking")
+            case AgentRecord(event="delta", item_id=item_id, text=text):
+                self._say(item_id, clean(text))
+            case AgentRecord(event="final"):
+                self._finish(record)
+            case ToolRecord(event="start"):
+                self._tool_starts(record)
+            case ToolRecord():
+                self._tool_ends(record)
+            case TurnRecord():
+                self._turn(record)
+            case ErrorRecord():
+                self._problem(record.message, record.hint, "error")
+            case NoticeRecord(level=level):
+                wanted = {"error": True, "warning": self._verbosity >= 0}.get(level, self._verbosity > 0)
+                if wanted:
+                    self._problem(record.message, record.hint, level)
+            case EndRecord():
+                self._end(record)
+            case _:
+                pass
+
+    # The agent's words
+
+    def _say(self, item_id: str, text: str) -> None:
+        self.status("")
+        if self._item != item_id:
+            self._end_line()
+            self._item, self._written = item_id, ""
+            text = text.lstrip("\n")
+        self._written += text
+        if not self.prompting:
+            self._out.write(text)
+
+    def _finish(self, record: AgentRecord) -> None:
+        """Show what the pieces have not shown; where they were something else, the whole message stands below."""
+        text = clean(record.text).lstrip("\n")
+        if not text.strip():
+            return
+        shown = self._written if self._item == record.item_id else ""
+        if record.status == "incomplete" and shown.startswith(text):
+            return
+        if not text.startswith(shown):
+            self._end_line()
+            shown = ""
+        if self.prompting:
+            self._item, self._written = None, ""
+            sys.stdout.write(text.rstrip("\n") + "\n")
+            sys.stdout.flush()
+        else:
+            self._say(record.item_id, text[len(shown) :])
+
+    def _end_line(self, suffix: str = "") -> None:
+        if self._item is None:
+            return
+        last = self._written.rpartition("\n")[2]
+        if suffix and not self._written.endswith("\n") and is_tty(self._out.stream):
+            width = self._look.width or 0
+            if cells(last) % max(width, 1) + cells(suffix) + 3 < width:
+                self._error(f"   {self._look.paint(suffix, 'dim')}")
+                suffix = ""
+        if not self._written.endswith("\n"):
+            self._out.write("\n")
+        if suffix:
+            self._line(f"  {suffix}")
+        self._item, self._written = None, ""
+
+    # Around them
+
+    def _header(self, record: SessionRecord) -> None:
+        if self._verbosity < 0:
+            return
+        import agentkit
+
+        served = record.provider if record.model is None else f"{record.provider}/{record.model}"
+        count = len(record.tools)
+        parts = [
+            f"agentkit {agentkit.__version__}",
+            self._look.cut(record.agent, _MAX_NAME),
+            served,
+            f"{count} tool{'s' * (count != 1)}",
+            "/help",
+        ]
+        self._row([one_line(part) for part in parts])
+
+    def _tool_starts(self, record: ToolRecord) -> None:
+        call = f"{one_line(record.name)}({_arguments(record.arguments)})"
+        self._calls[record.call_id] = call
+        self._end_line()
+        self.status(f"tool {call}")
+
+    def _tool_ends(self, record: ToolRecord) -> None:
+        self._end_line()
+        call = self._calls.pop(record.call_id, f"{one_line(record.name)}()")
+        mark = self._look.glyph("ok" if record.ok else "failed")
+        end = f"  {mark} {_time(record.ms or 0)}"
+        if not record.ok:
+            reason = one_line(record.output or "")
+            end += f" {record.status}" if record.status != "error" else ""
+            end += f": {reason[:_MAX_REASON]}" if reason else ""
+            end += f"  ({record.where})" if record.where else ""
+        head = "  tool  "
+        width = self._look.width
+        if width is not None:
+            room = max(width - len(head) - min(cells(end), width // 2), 8)
+            call = self._look.cut(call, room)
+        self._line(f"{head}{call}{end}", tone="dim" if record.ok else "red")
+
+    def _turn(self, record: TurnRecord) -> None:
+        self.status("")
+        if record.status == "cancelled":
+            self._end_line()
+            self._line(f"  {self._look.glyph('stopped')} stopped" if not self._look.ascii else "  stopped")
+        elif self._item is None:
+            if record.status == "completed" and not record.text.strip():
+                self._line("  (the agent gave no answer)")
+        elif record.latency_ms is not None and self._verbosity >= 0:
+            self._end_line(f"{_time(record.latency_ms)}")
+        self._end_line()
+        if record.status == "incomplete":
+            self._line("  (cut off: the answer was too long for its limit)")
+
+    def _problem(self, message: str, hint: str | None, level: str) -> None:
+        self.status("")
+        self._end_line()
+        say(self._stream, self._look, message, hint=hint, level=level)
+
+    def _end(self, record: EndRecord) -> None:
+        self.status("")
+        self._end_line()
+        if record.reason:
+            say(self._stream, self._look, record.reason, level="ended" if record.cause == "limit" else "error")
+        if self._verbosity < 0 or record.turns == 0:
+            return
+        parts = [f"{record.turns} turn{'s' * (record.turns != 1)}", _clock(record.seconds)]
+        if record.latencies_ms:
+            ordered = sorted(record.latencies_ms)
+            half, most = _percentile(ordered, 0.5), _percentile(ordered, 0.95)
+            parts.append(f"first text {_time(half)}" if len(ordered) == 1 else f"p50 {_time(half)} p95 {_time(most)}")
+        if record.tool_calls:
+            failed = f" ({record.tool_failures} failed)" if record.tool_failures else ""
+            parts.append(f"{record.tool_calls} tool call{'s' * (record.tool_calls != 1)}{failed}")
+        if record.input_tokens or record.output_tokens:
+            parts.append(f"{_count(record.input_tokens)} in / {_count(record.output_tokens)} out tokens")
+        self._row(parts)
+
+    # Writing
+
+    def status(self, text: str) -> None:
+        """Show what is waited for on a line that goes away again; an empty text takes it away."""
+        if not self._look.color or self._look.width is None or self.prompting or text == self._status:
+            return
+        if self._status:
+            self._error("\r\x1b[K")
+        self._status = text
+        if text:
+            self._error(self._look.paint(self._look.cut(f"  {text}{self._look.glyph('more')}"), "dim"))
+
+    def settle(self) -> None:
+        """End what is open, so that a prompt can follow."""
+        self.status("")
+        self._end_line()
+
+    def _row(self, parts: list[str]) -> None:
+        """Show as many parts on one line as fit, the first ones first."""
+        dot = f" {self._look.glyph('dot')} "
+        width = self._look.width
+        while len(parts) > 1 and width is not None and cells(dot.join(parts)) > width:
+            parts = parts[:-1]
+        self._line(dot.join(parts))
+
+    def tell(self, text: str) -> None:
+        """Show lines of our own."""
+        for line in text.splitlines():
+            self._line(line)
+
+    @property
+    def _stream(self) -> IO[str]:
+        # While a prompt is up, the streams of `sys` lead above it.
+        return sys.stderr if self.prompting else self._errors
+
+    def _line(self, text: str, *, tone: str = "dim") -> None:
+        self.status("")
+        self._error(self._look.paint(self._look.cut(text), tone) + "\n")
+
+    def _error(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
+
+
+class Aside(io.TextIOBase):
+    """What code that is not ours prints while a conversation is on the screen."""
+
+    def __init__(self, screen: Screen, stream: IO[str]) -> None:
+        super().__init__()
+        self._screen = screen
+        self._stream = stream
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # the stream decides
+        """The stream's encoding."""
+        return getattr(self._stream, "encoding", None) or "utf-8"
+
+    def fileno(self) -> int:
+        """Return the stream's file descriptor."""
+        return self._stream.fileno()
+
+    def isatty(self) -> bool:
+        """Tell whether the stream is a terminal."""
+        return is_tty(self._stream)
+
+    def writable(self) -> bool:
+        """Tell that it can be written."""
+        return True
+
+    def write(self, text: str) -> int:
+        """Write, on a line of its own where a status line is up."""
+        self._screen.status("")
+        return self._stream.write(text)
+
+    def flush(self) -> None:
+        """Flush the stream."""
+        self._stream.flush()
+
+
+def _arguments(arguments: msgspec.Raw | str | None) -> str:
+    if isinstance(arguments, msgspec.Raw):
+        try:
+            value = msgspec.json.decode(arguments)
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            return one_line(bytes(arguments).decode("utf-8", "replace"))
+        if isinstance(value, dict):
+            shown = (f"{name}={msgspec.json.encode(each).decode()}" for name, each in value.items())
+            return one_line(", ".join(shown))
+    return one_line(str(arguments or ""))
+
+
+def _time(ms: float) -> str:
+    return f"{ms:.0f} ms" if ms < 1000 else f"{ms / 1000:.1f} s"
+
+
+def _clock(seconds: float) -> str:
+    whole = int(seconds)
+    return f"{whole // 60}:{whole % 60:02}"
+
+
+def _count(number: int) -> str:
+    return str(number) if number < 1000 else f"{number / 1000:.1f} k"
+
+
+def _percentile(ordered: list[float], part: float) -> float:
+    return ordered[min(int(len(ordered) * part), len(ordered) - 1)]

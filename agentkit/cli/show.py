@@ -1,0 +1,101 @@
+"""``agentkit show``: what a configuration comes to."""
+
+from typing import TYPE_CHECKING
+
+import click
+from msgspec import Struct
+
+from agentkit.cli.exits import Problem
+from agentkit.cli.flags import Command, flags_of
+from agentkit.cli.output import Out
+
+if TYPE_CHECKING:
+    from agentkit.config.build import Agent, LayerSource
+    from agentkit.events import Event
+    from agentkit.middleware import Middleware
+
+
+@click.command("show", cls=Command)
+@click.argument("config", required=False)
+@click.option("--chain", is_flag=True, help="The layers in order, for each family of events.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.pass_context
+def command(context: click.Context, config: str | None, chain: bool, as_json: bool) -> int:
+    """Show the layers of CONFIG (agent.yaml where none is named), in the order in which things pass them."""
+    from agentkit.cli.source import load_agent
+
+    if not chain:
+        raise Problem("say what to show", hint="agentkit show --chain")
+    flags = flags_of(context)
+    agent = load_agent(flags, config)
+    ways = ways_of(agent)
+    out = Out()
+    if as_json:
+        out.json({"v": 1, "chain": [_described(way) for way in ways]})
+        return 0
+    look = flags.look(out.stream)
+    width = max(len(way.name) for way in ways)
+    for way in ways:
+        stops = [way.start, *(source.name for source, _ in way.layers), way.end]
+        out.line(look.cut(f"{way.name:<{width}}  {' > '.join(stops)}"))
+    hooks = {
+        id(source): (source, layer.hooks()) for source, layer in zip(agent.layers, agent.chain().layers, strict=True)
+    }
+    if hooks:
+        out.line()
+    for source, names in hooks.values():
+        out.line(look.cut(f"{source.name}: {', '.join(names)}"))
+        out.line(look.paint(look.cut(f"  {source.source}, {source.place}"), "dim"))
+    return 0
+
+
+class Way(Struct, frozen=True, kw_only=True):
+    """One way through the layers."""
+
+    name: str
+    start: str
+    end: str
+    layers: "list[tuple[LayerSource, list[str]]]"
+    """In passing order, with the hooks that take part."""
+
+
+def ways_of(agent: "Agent") -> list[Way]:
+    """Return every way through an agent's layers."""
+    from agentkit.events import ClientEvent, ServerEvent, SessionEvent
+
+    chain = agent.chain()
+    layers = list(zip(agent.layers, chain.layers, strict=True))
+    back = layers[::-1]
+    sources = {id(layer): source for source, layer in layers}
+    calls = [(sources[id(layer)], ["wrap_tool_call"]) for layer in chain.order_of_calls()]
+    taps = [(source, ["on_wire"]) for source, layer in layers if layer.overrides("on_wire")]
+    return [
+        Way(name="client events", start="application", end="wire", layers=_passing(layers, ClientEvent)),
+        Way(name="server events", start="wire", end="application", layers=_passing(back, ServerEvent)),
+        Way(name="session events", start="session", end="application", layers=_passing(back, SessionEvent)),
+        Way(name="tool calls", start="model", end="tool", layers=calls),
+        Way(name="raw frames", start="wire (both ways)", end="nowhere: watched only", layers=taps),
+    ]
+
+
+def _passing(
+    layers: "list[tuple[LayerSource, Middleware]]", family: "type[Event]"
+) -> "list[tuple[LayerSource, list[str]]]":
+    found = [(source, [name for name in layer.hooks() if _belongs(name, family)]) for source, layer in layers]
+    return [(source, names) for source, names in found if names]
+
+
+def _belongs(name: str, family: "type[Event]") -> bool:
+    """Tell whether a hook's name is an event class of a family, or of all families."""
+    import agentkit.events
+
+    found = getattr(agentkit.events, name, None)
+    return isinstance(found, type) and (issubclass(found, family) or issubclass(family, found))
+
+
+def _described(way: Way) -> dict[str, object]:
+    layers = [
+        {"name": source.name, "handles": names, "source": source.source, "where": str(source.place)}
+        for source, names in way.layers
+    ]
+    return {"way": way.name, "from": way.start, "to": way.end, "layers": layers}

@@ -1,0 +1,102 @@
+"""Finding and loading the configuration that a command is given."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from agentkit.cli.exits import Problem, say
+from agentkit.cli.flags import Flags
+
+if TYPE_CHECKING:
+    from agentkit.config.build import Agent
+
+DEFAULT: Final = "agent.yaml"
+"""The configuration where none is named; looked for in the working directory only."""
+STDIN: Final = "-"
+
+
+def find_config(config: str | None) -> str:
+    """Return the configuration to use.
+
+    Raises:
+        Problem: There is none.
+    """
+    path = config or DEFAULT
+    if path == STDIN:
+        return path
+    if config is None and not Path(path).exists():
+        raise Problem(f"there is no {DEFAULT} in this directory", hint=_suggestion())
+    if Path(path).is_dir():
+        raise Problem(f"{path} is a directory, not a configuration", hint=f"name the file: {Path(path, DEFAULT)}")
+    if not Path(path).exists():
+        raise Problem(f"there is no file {path}", hint=_near(Path(path)))
+    return path
+
+
+def _suggestion() -> str:
+    found = sorted(Path("configs").glob("*.yaml"))
+    if found:
+        first = next((path for path in found if path.name == "quickstart.yaml"), found[0])
+        return f"name one: agentkit run {first.as_posix()}"
+    return f"write {DEFAULT}, or name a file: agentkit run configs/quickstart.yaml"
+
+
+def _near(path: Path) -> str | None:
+    import difflib
+
+    try:
+        names = [each.name for each in path.parent.iterdir() if each.suffix in (".yaml", ".yml")]
+    except OSError:
+        return f"there is no directory {path.parent}"
+    near = difflib.get_close_matches(path.name, names, 1, 0.5)
+    if near:
+        return f"did you mean {(path.parent / near[0]).as_posix()}?"
+    return None
+
+
+def read_stdin() -> str:
+    """Read a configuration from stdin.
+
+    Raises:
+        Problem: Stdin is a terminal or cannot be read.
+    """
+    if sys.stdin is None or sys.stdin.isatty():
+        raise Problem("- reads the configuration from stdin, which is a terminal", hint="agentkit check - < agent.yaml")
+    try:
+        return sys.stdin.buffer.read().decode("utf-8")
+    except UnicodeDecodeError as exc:
+        raise Problem(f"the configuration on stdin is not UTF-8 (byte {exc.start})") from exc
+
+
+def load_agent(
+    flags: Flags,
+    config: str | None,
+    *,
+    overrides: Sequence[str] = (),
+    preset: str | None = None,
+    demo: bool = False,
+) -> "Agent":
+    """Load an agent, and say its warnings.
+
+    Raises:
+        Problem: There is no such configuration.
+        ConfigErrors: It cannot be used.
+    """
+    path = find_config(config)
+    text = read_stdin() if path == STDIN else None
+    from agentkit.config.build import load
+
+    agent = load(
+        "<stdin>" if text is not None else path,
+        text=text,
+        overrides=overrides,
+        preset=preset,
+        plugins=flags.load_plugins(),
+        demo=demo,
+    )
+    if flags.verbosity >= 0:
+        look = flags.look()
+        for each in agent.warnings:
+            say(sys.stderr, look, f"{each.place}: {each.message}", hint=each.hint, level="warning")
+    return agent

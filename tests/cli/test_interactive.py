@@ -1,0 +1,295 @@
+"""The conversation at a terminal, on a real pseudo-terminal."""
+
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+if sys.platform == "win32":
+    pytest.skip("there are no pseudo-terminals", allow_module_level=True)
+
+import fcntl
+import pty
+import struct
+import termios
+
+IN_TERMINAL = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
+    "os.execv(sys.executable, [sys.executable, '-m', 'agentkit', *sys.argv[1:]])"
+)
+"""Makes the terminal the process's own, so that Ctrl-C is a signal."""
+CTRL_C = "\x03"
+CTRL_D = "\x04"
+ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+
+
+class Terminal:
+    """The program in a terminal; ``expect`` reads until a text has come."""
+
+    def __init__(self, folder: Path, environ: dict[str, str], *arguments: str, columns: int = 80) -> None:
+        self.master, self.slave = pty.openpty()
+        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        self.before = termios.tcgetattr(self.slave)
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", IN_TERMINAL, *arguments],
+            cwd=folder,
+            env={"TERM": "xterm-256color", **environ},
+            stdin=self.slave,
+            stdout=self.slave,
+            stderr=self.slave,
+            start_new_session=True,
+        )
+        self.raw = ""
+        self._read = 0
+
+    def expect(self, text: str) -> str:
+        """Read until a text has come, and return what came before it."""
+        deadline = time.monotonic() + 12
+        while (found := self.text.find(text, self._read)) < 0:
+            ready, _, _ = select.select([self.master], [], [], max(deadline - time.monotonic(), 0))
+            try:
+                data = os.read(self.master, 1 << 16) if ready else b""
+            except OSError:  # how Linux says that the other end is closed
+                data = b""
+            if not data:
+                raise AssertionError(f"{text!r} did not come; the terminal has {self.text!r}")
+            self.raw += data.decode()
+        before, self._read = self.text[self._read : found], found + len(text)
+        return before
+
+    @property
+    def text(self) -> str:
+        """Everything that was written, without escapes."""
+        return ESCAPES.sub("", self.raw).replace("\r\n", "\n").replace(">\b", "> ")
+
+    def type(self, keys: str) -> None:
+        """Type keys."""
+        os.write(self.master, keys.encode())
+
+    def say(self, text: str) -> None:
+        """Type a line."""
+        self.type(f"{text}\r")
+
+    def end(self) -> int:
+        """Wait for the program's end; the terminal has to be as it was."""
+        code = self.process.wait(12)
+        assert termios.tcgetattr(self.slave) == self.before
+        return code
+
+    def close(self) -> None:
+        """Kill what still runs."""
+        self.process.kill()
+        self.process.wait()
+        os.close(self.master)
+        os.close(self.slave)
+
+
+@pytest.fixture
+def terminals(folder: Path, environ: dict[str, str]) -> Iterator[list[Terminal]]:
+    opened: list[Terminal] = []
+    yield opened
+    for terminal in opened:
+        terminal.close()
+
+
+@pytest.fixture
+def open_terminal(folder: Path, environ: dict[str, str], terminals: list[Terminal]) -> "type[Terminal]":
+    class Opened(Terminal):
+        def __init__(self, *arguments: str, columns: int = 80, **variables: str) -> None:
+            super().__init__(folder, {**environ, **variables}, "run", *arguments, columns=columns)
+            terminals.append(self)
+
+    return Opened
+
+
+def plain(**variables: str) -> dict[str, str]:
+    return {"TERM": "dumb", **variables}
+
+
+@pytest.fixture(params=["edited", "plain"])
+def terminal(request: pytest.FixtureRequest, open_terminal: "type[Terminal]") -> Terminal:
+    """A conversation, with the line editor and without."""
+    opened = open_terminal(**(plain() if request.param == "plain" else {}))  # type: ignore[arg-type]  # its own __init__
+    opened.expect("/help")
+    opened.expect("> ")
+    return opened
+
+
+def test_a_question_is_answered_and_ctrl_d_ends(terminal: Terminal) -> None:
+    terminal.say("add 2 and 3")
+    terminal.expect("tool  add(a=2, b=3)  ✓")
+    terminal.expect("\n5")
+    terminal.expect("> ")
+    terminal.type(CTRL_D)
+    terminal.expect("1 turn")
+    assert terminal.end() == 0
+
+
+def test_a_failed_tool_is_shown_with_its_reason_and_place(terminal: Terminal) -> None:
+    terminal.say("break something")
+    terminal.expect("tool  broken()  ✗")
+    terminal.expect("it is broken  (agent.yaml:8:5)")
+
+
+def test_ctrl_c_stops_the_reply_and_the_session_goes_on(terminal: Terminal) -> None:
+    terminal.say("wait at the gate")
+    terminal.expect("at the gate now")
+    terminal.type(CTRL_C)
+    terminal.expect("stopped")
+    terminal.expect("> ")
+    terminal.say("add 2 and 3")
+    terminal.expect("\n5")
+
+
+def test_ctrl_c_on_an_empty_line_warns_and_then_ends(terminal: Terminal) -> None:
+    terminal.type(CTRL_C)
+    terminal.expect("Ctrl-C again ends the session")
+    terminal.expect("> ")
+    terminal.type(CTRL_C)
+    assert terminal.end() == 130
+
+
+def test_a_word_that_is_typed_is_cleared_by_ctrl_c_first(open_terminal: "type[Terminal]") -> None:
+    terminal = open_terminal()
+    terminal.expect("> ")
+    terminal.type("add 2")
+    terminal.expect("add 2")
+    terminal.type(CTRL_C)
+    terminal.say("add 1 and 1")
+    terminal.expect("tool  add(a=1, b=1)")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["sigterm", "sigint"])
+def test_a_signal_at_the_prompt_leaves_the_terminal_as_it_was(terminal: Terminal, number: int) -> None:
+    terminal.process.send_signal(number)
+    if number == signal.SIGINT:
+        terminal.expect("Ctrl-C again")
+        terminal.process.send_signal(number)
+    assert terminal.end() == (143 if number == signal.SIGTERM else 130)
+
+
+def test_a_signal_during_a_reply_leaves_the_terminal_as_it_was(terminal: Terminal) -> None:
+    terminal.say("wait at the gate")
+    terminal.expect("at the gate now")
+    terminal.process.send_signal(signal.SIGTERM)
+    assert terminal.end() == 143
+
+
+def test_a_third_ctrl_c_kills_and_leaves_the_terminal_as_it_was(terminal: Terminal) -> None:
+    terminal.say("never let go")
+    terminal.expect("holding on")
+    terminal.type(CTRL_C)
+    terminal.expect("stopped")
+    terminal.type(CTRL_C)
+    terminal.expect("1 turn")
+    terminal.type(CTRL_C)
+    assert terminal.end() == 130
+
+
+def test_a_tool_that_blocks_its_thread_does_not_hold_the_program(terminal: Terminal) -> None:
+    terminal.say("block a thread")
+    terminal.expect("blocking now")
+    terminal.type(CTRL_C)
+    terminal.expect("stopped")
+    terminal.type(CTRL_C)
+    assert terminal.end() == 130
+
+
+def test_slash_commands_help(terminal: Terminal) -> None:
+    terminal.say("/tools")
+    terminal.expect("add     Add two numbers.")
+    terminal.say("/help")
+    terminal.expect("/quit    end the session")
+    terminal.say("/qiut")
+    terminal.expect("did you mean /quit?")
+    terminal.say("/quit")
+    assert terminal.end() == 0
+
+
+def test_the_greeting_is_said_before_the_prompt(open_terminal: "type[Terminal]") -> None:
+    terminal = open_terminal("--set", "agent.greeting=Welcome.")
+    terminal.expect("/help")
+    terminal.expect("\nWelcome.\n")
+    terminal.expect("> ")
+
+
+def test_a_limit_ends_the_conversation_with_its_reason(open_terminal: "type[Terminal]") -> None:
+    limited = open_terminal("--max-turns", "1")
+    limited.expect("> ")
+    limited.say("add 2 and 3")
+    limited.expect("limits.turns")
+    assert limited.end() == 5
+
+
+def test_what_a_tool_prints_stands_on_its_own_line(terminal: Terminal) -> None:
+    terminal.say("shout loudly")
+    before = terminal.expect("printed by the tool\n")
+    assert before[-1] in "\r\n"
+
+
+def test_terminal_codes_of_a_tool_are_not_obeyed(terminal: Terminal) -> None:
+    terminal.say("send an escape")
+    terminal.expect("redend")
+    assert "title" not in terminal.raw
+    assert "\x1b[31mred" not in terminal.raw
+
+
+@pytest.mark.parametrize(
+    "variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"AGENTKIT_COLOR": "never"}], ids=["no-color", "dumb", "never"]
+)
+def test_no_escape_is_written_where_none_is_wanted(open_terminal: "type[Terminal]", variables: dict[str, str]) -> None:
+    terminal = open_terminal(**variables)  # type: ignore[arg-type]  # its own __init__
+    terminal.expect("> ")
+    terminal.say("break something")
+    terminal.expect("it is broken")
+    terminal.expect("> ")
+    terminal.type(CTRL_D)
+    terminal.expect("1 turn")
+    assert terminal.end() == 0
+    assert "\x1b" not in terminal.raw
+
+
+def test_ascii_is_all_there_is_where_it_is_asked_for(open_terminal: "type[Terminal]") -> None:
+    terminal = open_terminal(AGENTKIT_ASCII="1")  # type: ignore[call-arg]  # its own __init__
+    terminal.expect("> ")
+    terminal.say("add 2 and 3")
+    terminal.expect("add(a=2, b=3)  ok")
+    terminal.expect("> ")
+    terminal.type(CTRL_D)
+    terminal.end()
+    assert terminal.raw.isascii()
+
+
+def test_nothing_of_ours_is_wider_than_sixty_columns(open_terminal: "type[Terminal]") -> None:
+    terminal = open_terminal("--set", f"agent.name={'long' * 20}", columns=60)
+    terminal.expect("> ")
+    terminal.say("break something")
+    terminal.expect("✗")
+    terminal.expect("> ")
+    terminal.type(CTRL_D)
+    terminal.expect("1 turn")
+    terminal.end()
+    assert [line for line in terminal.text.split("\n") if len(line.rpartition("\r")[2]) > 60] == []
+
+
+def test_no_input_never_asks(open_terminal: "type[Terminal]") -> None:
+    terminal = open_terminal("--no-input")
+    terminal.expect("--no-input forbids to ask")
+    assert terminal.end() == 2
+
+
+def test_json_in_a_terminal_takes_lines(open_terminal: "type[Terminal]") -> None:
+    terminal = open_terminal("--json")
+    terminal.expect('"type":"session"')
+    terminal.say("add 2 and 3")
+    terminal.expect('"type":"turn"')
+    terminal.type(CTRL_D)
+    terminal.expect('"type":"end"')
+    assert terminal.end() == 0

@@ -1,0 +1,37 @@
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+Done = subprocess.CompletedProcess[str]
+
+
+def test_the_chain_is_shown_in_passing_order(run: Callable[..., Done], folder: Path, guard: dict[str, str]) -> None:
+    with (folder / "agent.yaml").open("a") as file:
+        file.write("middleware:\n  - use: no-add\n  - {use: logger, with: {path: x.jsonl}}\n  - use: guard:no-add\n")
+    done = run("show", "--chain", env=guard)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[:5] == [
+        "client events   application > wire",
+        "server events   wire > guard:no-add > no-add > application",
+        "session events  session > application",
+        "tool calls      model > no-add > guard:no-add > tool",
+        "raw frames      wire (both ways) > logger > nowhere: watched only",
+    ]
+    assert "no-add: ResponseDone, wrap_tool_call" in lines
+
+
+def test_the_chain_is_json_too(run: Callable[..., Done], folder: Path) -> None:
+    with (folder / "agent.yaml").open("a") as file:
+        file.write("middleware: [{use: logger}]\n")
+    told = json.loads(run("show", "--chain", "--json").stdout)
+    assert told["v"] == 1
+    assert [way["way"] for way in told["chain"]][-1] == "raw frames"
+    assert told["chain"][-1]["layers"][0]["where"] == "agent.yaml:13:20"
+
+
+def test_showing_nothing_says_what_there_is(run: Callable[..., Done]) -> None:
+    done = run("show")
+    assert done.returncode == 2
+    assert "agentkit show --chain" in done.stderr
