@@ -82,3 +82,7 @@ def __getattr__(name: str) -> object:
     if place is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{place}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -18,7 +18,7 @@ from agentkit.protocol.effects import (
     TurnOutput,
     UpdateEnded,
 )
-from agentkit.protocol.turns import Turn
+from agentkit.protocol.turns import TurnState
 
 __all__ = [
     "CancelTool",
@@ -31,9 +31,9 @@ __all__ = [
     "StartTool",
     "Suppress",
     "Transmit",
-    "Turn",
     "TurnBegan",
     "TurnEnded",
     "TurnOutput",
+    "TurnState",
     "UpdateEnded",
 ]

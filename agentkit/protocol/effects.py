@@ -5,7 +5,7 @@ from typing import TypeAlias
 import msgspec
 
 from agentkit.events import ClientEvent, SessionEvent
-from agentkit.protocol.turns import Turn
+from agentkit.protocol.turns import TurnState
 
 
 class Propose(msgspec.Struct, frozen=True):
@@ -52,19 +52,19 @@ class StartTimer(msgspec.Struct, frozen=True):
 class TurnBegan(msgspec.Struct, frozen=True):
     """A turn's input is complete; its clock starts."""
 
-    turn: Turn
+    turn: TurnState
 
 
 class TurnOutput(msgspec.Struct, frozen=True):
     """A turn's first text, transcript or audio came."""
 
-    turn: Turn
+    turn: TurnState
 
 
 class TurnEnded(msgspec.Struct, frozen=True):
     """A turn is over; who waits for it can go on."""
 
-    turn: Turn
+    turn: TurnState
 
 
 class UpdateEnded(msgspec.Struct, frozen=True):

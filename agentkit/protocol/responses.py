@@ -13,7 +13,7 @@ from agentkit.errors import AgentkitError, RemoteProtocolError, ServerError
 from agentkit.events import ErrorOccurred, Notice, Response, ResponseCancel, ResponseCreate, ResponseSettings
 from agentkit.protocol.effects import Effect, Emit, Propose, StartTimer, Transmit, TurnBegan
 from agentkit.protocol.failures import failure_of
-from agentkit.protocol.turns import Turn
+from agentkit.protocol.turns import TurnState
 from agentkit.protocol.wanted import ActiveResponse, Wanted, cancelled, is_beside, let_go
 
 CORRELATION = "agentkit_id"
@@ -53,7 +53,7 @@ class Arbiter:
         """Whether items were added that no response has seen."""
         self._queue: deque[Wanted] = deque()
         self._joining: list[Wanted] = []
-        self._expected: dict[str, list[Turn]] = {}
+        self._expected: dict[str, list[TurnState]] = {}
         self._beside_wanted: dict[str, Wanted] = {}
         self._recent: dict[str, ActiveResponse] = {}
         self._retrying: dict[str, Wanted] = {}
@@ -84,7 +84,7 @@ class Arbiter:
         turns = self._expected.pop(event.event_id or "", None)
         automatic = turns is not None
         if turns is None:
-            turns = [Turn(event.event_id or "")]
+            turns = [TurnState(event.event_id or "")]
             effects.append(TurnBegan(turns[0]))
         wanted = Wanted(event, turns, automatic=automatic)
         if is_beside(event.response):
@@ -137,7 +137,7 @@ class Arbiter:
         assert wanted.event is not None
         return [Transmit(wanted.event), StartTimer(f"requested {wanted.token}", CREATED_SECONDS)]
 
-    def propose(self, turns: list[Turn], settings: ResponseSettings | None = None) -> list[Effect]:
+    def propose(self, turns: list[TurnState], settings: ResponseSettings | None = None) -> list[Effect]:
         """Ask for a response that turns of ours still need; where one is wanted already, it serves them."""
         if settings is None:
             wanted = Wanted(None, turns, automatic=True)
@@ -178,7 +178,7 @@ class Arbiter:
             for name in [name for name, waiting in self._retrying.items() if waiting.plain]:
                 turns.extend(self._retrying.pop(name).turns)
         if not turns:
-            turns.append(Turn(f"auto:{response_id}"))
+            turns.append(TurnState(f"auto:{response_id}"))
             effects.append(TurnBegan(turns[0]))
         begun = self.active[response_id] = ActiveResponse(response_id, turns, wanted)
         self.unanswered = self._typed_late
@@ -187,7 +187,7 @@ class Arbiter:
             effects += self._stop(begun)
         return begun, effects
 
-    def _joined(self) -> list[Turn]:
+    def _joined(self) -> list[TurnState]:
         joining, self._joining = self._joining, []
         return [turn for wanted in joining for turn in wanted.turns]
 
@@ -270,7 +270,7 @@ class Arbiter:
             for response in self.active.values():
                 if response.wanted is not None and response.wanted.token == event_id:
                     wanted, response.wanted = response.wanted, None
-                    response.turns = [Turn(f"auto:{response.id}")]
+                    response.turns = [TurnState(f"auto:{response.id}")]
                     effects.append(TurnBegan(response.turns[0]))
         if wanted is None:
             return None
@@ -397,7 +397,7 @@ class Arbiter:
             return []
         wanted = self._unanswered(event.event_id)
         turns = wanted.turns if wanted is not None else self._expected.pop(event.event_id, None)
-        return let_go(turns or [Turn(event.event_id)], error) + self.release()
+        return let_go(turns or [TurnState(event.event_id)], error) + self.release()
 
     def _unanswered(self, token: str) -> Wanted | None:
         """Take a create that is on its way from where its answer is awaited."""

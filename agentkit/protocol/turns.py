@@ -3,7 +3,7 @@
 from agentkit.events import Response, Usage
 
 
-class Turn:
+class TurnState:
     """One turn, in the hands of one at a time: a wanted response, an active one, or one whose outputs are due."""
 
     __slots__ = (

@@ -7,7 +7,7 @@ from msgspec import UNSET
 from agentkit.errors import AgentkitError
 from agentkit.events import ResponseCreate, ResponseSettings
 from agentkit.protocol.effects import Effect, TurnEnded
-from agentkit.protocol.turns import Turn
+from agentkit.protocol.turns import TurnState
 
 
 class Wanted:
@@ -15,7 +15,7 @@ class Wanted:
 
     __slots__ = ("automatic", "cancelled", "event", "refusals", "token", "turns")
 
-    def __init__(self, event: ResponseCreate | None, turns: list[Turn], *, automatic: bool = False) -> None:
+    def __init__(self, event: ResponseCreate | None, turns: list[TurnState], *, automatic: bool = False) -> None:
         self.event = event
         """Passed the layers already; None for one that need not be asked for unless the server makes none itself."""
         self.token = (event.event_id if event is not None else None) or ""
@@ -61,7 +61,9 @@ class ActiveResponse:
         "wanted",
     )
 
-    def __init__(self, response_id: str, turns: list[Turn], wanted: Wanted | None, *, beside: bool = False) -> None:
+    def __init__(
+        self, response_id: str, turns: list[TurnState], wanted: Wanted | None, *, beside: bool = False
+    ) -> None:
         self.id = response_id
         self.turns = turns
         self.wanted = wanted
@@ -96,7 +98,7 @@ class ActiveResponse:
         """Whether what still comes of it is not to be heard."""
         return self.cancelling or self.interrupted
 
-    def serve(self, turns: list[Turn]) -> None:
+    def serve(self, turns: list[TurnState]) -> None:
         """Be the answer to further turns."""
         self.turns.extend(turns)
         self.output_begun = False
@@ -107,7 +109,7 @@ def is_beside(settings: ResponseSettings | None) -> bool:
     return settings is not None and settings.conversation not in (UNSET, None, "auto")
 
 
-def let_go(turns: Iterable[Turn], error: AgentkitError | None = None) -> list[Effect]:
+def let_go(turns: Iterable[TurnState], error: AgentkitError | None = None) -> list[Effect]:
     """End turns for which no response is wanted any more."""
     effects: list[Effect] = []
     for turn in turns:
@@ -117,7 +119,7 @@ def let_go(turns: Iterable[Turn], error: AgentkitError | None = None) -> list[Ef
     return effects
 
 
-def cancelled(turns: Iterable[Turn]) -> list[Effect]:
+def cancelled(turns: Iterable[TurnState]) -> list[Effect]:
     """End turns that the user has cut short."""
     effects: list[Effect] = []
     for turn in turns:

@@ -14,7 +14,14 @@ import anyio.abc
 from anyio.lowlevel import checkpoint
 from msgspec.structs import replace
 
-from agentkit.errors import AgentkitError, ConnectError, MiddlewareError, SessionClosedError, TransportError
+from agentkit.errors import (
+    AgentkitError,
+    ConnectError,
+    LocalProtocolError,
+    MiddlewareError,
+    SessionClosedError,
+    TransportError,
+)
 from agentkit.events import (
     AnySettings,
     ClientEvent,
@@ -285,7 +292,11 @@ class Engine:
     async def _bottom(self, event: ClientEvent) -> None:
         for effect in self._core.outgoing(event):
             if type(effect) is Transmit:
-                await self._outbox.write(encode_client(effect.event, self.provider.dialect), effect.event)
+                try:
+                    await self._outbox.write(encode_client(effect.event, self.provider.dialect), effect.event)
+                except AgentkitError as exc:
+                    await self._apply(self._core.dropped(effect.event, exc))
+                    raise
             else:
                 await self._apply_one(effect)
 
@@ -321,9 +332,7 @@ class Engine:
     def _effects_at_once(self) -> dict[type[Effect], Callable[[Any], None]]:
         """Return what is done for the effects that wait for nothing."""
         return {
-            Transmit: lambda effect: self._outbox.post(
-                encode_client(effect.event, self.provider.dialect), effect.event
-            ),
+            Transmit: lambda effect: self._post(effect.event),
             StartTool: self._start_tool,
             StartTimer: lambda effect: self._timers.start(effect.name, effect.seconds),
             TurnBegan: lambda effect: self._turns.began(effect.turn),
@@ -332,6 +341,12 @@ class Engine:
             CancelTool: lambda effect: None,  # a running tool finishes by default
             Suppress: lambda effect: None,  # the event was not handed on
         }
+
+    def _post(self, event: ClientEvent) -> None:
+        try:
+            self._outbox.post(encode_client(event, self.provider.dialect), event)
+        except LocalProtocolError as exc:
+            self._outbound_failed(event, exc)
 
     async def _propose(self, event: ClientEvent) -> None:
         """Hand an event of the core's to the top of the layers, without waiting for them."""

@@ -5,7 +5,7 @@ import msgspec
 
 from agentkit.errors import AgentkitError
 from agentkit.events import ToolFinished, TurnCompleted, Usage
-from agentkit.protocol import Turn as TurnState
+from agentkit.protocol import TurnState
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):

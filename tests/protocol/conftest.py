@@ -38,7 +38,7 @@ from agentkit.protocol import (
     TurnOutput,
     UpdateEnded,
 )
-from agentkit.protocol.turns import Turn
+from agentkit.protocol.turns import TurnState
 
 E = TypeVar("E", bound=SessionEvent)
 VAD: dict[str, object] = {"type": "server_vad"}
@@ -54,9 +54,9 @@ class Drive:
         self.tools: list[StartTool] = []
         self.cancelled_tools: list[str] = []
         self.timers: dict[str, float] = {}
-        self.began: list[Turn] = []
-        self.output: list[Turn] = []
-        self.ended: list[Turn] = []
+        self.began: list[TurnState] = []
+        self.output: list[TurnState] = []
+        self.ended: list[TurnState] = []
         self.updates: list[UpdateEnded] = []
         self.suppressed: list[str] = []
         self.held: list[ClientEvent] | None = None

@@ -40,7 +40,7 @@ from agentkit.protocol import (
 from agentkit.protocol.audio import CHUNK_COST
 from agentkit.protocol.calls import CallStatus
 from agentkit.protocol.conversation import PARKED
-from agentkit.protocol.turns import Turn
+from agentkit.protocol.turns import TurnState
 from agentkit.protocol.wanted import is_beside
 
 KEPT = 2 * (960 + CHUNK_COST)
@@ -68,7 +68,7 @@ class Sessions(RuleBasedStateMachine):
         self.started: Counter[str] = Counter()
         self.outputs: Counter[str] = Counter()
         self.open: set[int] = set()
-        self.turns: list[Turn] = []
+        self.turns: list[TurnState] = []
         self.count = 0
 
     # The engine

@@ -1,11 +1,11 @@
 """A turn adds up what its responses did."""
 
 from agentkit.events import Response, Usage
-from agentkit.protocol.turns import Turn
+from agentkit.protocol.turns import TurnState
 
 
 def test_a_turn_adds_up_its_responses() -> None:
-    turn = Turn("t")
+    turn = TurnState("t")
     turn.count("r1", Response(status="completed", usage=Usage(total_tokens=3, input_tokens=2)), ["a", ""])
     turn.count("r2", Response(usage=Usage(total_tokens=4, output_tokens=1)), ["b"])
     turn.count("r3", Response(status="cancelled"), [])

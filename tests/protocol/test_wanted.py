@@ -5,7 +5,7 @@ import pytest
 from agentkit.errors import AgentkitError
 from agentkit.events import ResponseCreate, ResponseSettings
 from agentkit.protocol.effects import TurnEnded
-from agentkit.protocol.turns import Turn
+from agentkit.protocol.turns import TurnState
 from agentkit.protocol.wanted import ActiveResponse, Wanted, cancelled, is_beside, let_go
 
 
@@ -30,7 +30,7 @@ def test_a_plain_create_overrides_nothing() -> None:
 
 
 def test_what_the_user_wants_as_well_is_not_automatic_any_more() -> None:
-    mine, theirs = Turn("a"), Turn("b")
+    mine, theirs = TurnState("a"), TurnState("b")
     wanted = Wanted(None, [mine], automatic=True)
     wanted.join(Wanted(ResponseCreate(event_id="b"), [theirs]))
     assert wanted.turns == [mine, theirs]
@@ -40,7 +40,7 @@ def test_what_the_user_wants_as_well_is_not_automatic_any_more() -> None:
 def test_a_response_that_serves_another_turn_begins_anew_for_it() -> None:
     response = ActiveResponse("r1", [], None)
     response.output_begun = True
-    response.serve([Turn("a")])
+    response.serve([TurnState("a")])
     assert response.output_begun is False
 
 
@@ -52,7 +52,7 @@ def test_a_response_is_stopping_by_our_cancel_or_by_the_users_speech() -> None:
 
 
 def test_turns_end_well_failed_or_cancelled() -> None:
-    well, failed, cut = Turn("a"), Turn("b"), Turn("c")
+    well, failed, cut = TurnState("a"), TurnState("b"), TurnState("c")
     error = AgentkitError("no")
     assert let_go([well]) == [TurnEnded(well)]
     assert let_go([failed], error) == [TurnEnded(failed)]

@@ -339,3 +339,18 @@ async def test_ending_waits_for_the_turn() -> None:
         await session.wait_closed()
         assert session.ended is not None
         assert session.ended.cause == "closed"
+
+
+async def test_what_a_dialect_cannot_say_is_refused_and_the_next_turn_is_answered() -> None:
+    server = FakeServer(dialect=Dialect.BETA)
+    async with agentkit.open(server) as session, anyio.create_task_group() as tasks:
+        with pytest.raises(agentkit.LocalProtocolError, match="prompt"):
+            await session.respond(agentkit.ResponseSettings(prompt={"id": "p"}), timeout=5)
+
+        async def serve() -> None:
+            await server.next("conversation.item.create")
+            await server.next("response.create")
+            await server.says("r1", "hello")
+
+        tasks.start_soon(serve)
+        assert (await session.ask("hi", timeout=5)).text == "hello"
