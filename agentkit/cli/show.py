@@ -36,7 +36,8 @@ def command(context: click.Context, config: str | None, chain: bool, as_json: bo
     look = flags.look(out.stream)
     width = max(len(way.name) for way in ways)
     for way in ways:
-        stops = [way.start, *(source.name for source, _ in way.layers), way.end]
+        stops = [way.start, *(source.name for source, _ in way.layers)]
+        stops += [way.end] if way.end is not None else []
         out.line(look.cut(f"{way.name:<{width}}  {' > '.join(stops)}"))
     hooks = {
         id(source): (source, layer.hooks()) for source, layer in zip(agent.layers, agent.chain().layers, strict=True)
@@ -54,7 +55,8 @@ class Way(Struct, frozen=True, kw_only=True):
 
     name: str
     start: str
-    end: str
+    end: str | None
+    """None where what passes goes nowhere: it is only watched."""
     layers: "list[tuple[LayerSource, list[str]]]"
     """In passing order, with the hooks that take part."""
 
@@ -74,7 +76,7 @@ def ways_of(agent: "Agent") -> list[Way]:
         Way(name="server events", start="wire", end="application", layers=_passing(back, ServerEvent)),
         Way(name="session events", start="session", end="application", layers=_passing(back, SessionEvent)),
         Way(name="tool calls", start="model", end="tool", layers=calls),
-        Way(name="raw frames", start="wire (both ways)", end="nowhere: watched only", layers=taps),
+        Way(name="wire tap", start="each frame, both ways", end=None, layers=taps),
     ]
 
 

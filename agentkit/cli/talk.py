@@ -65,10 +65,7 @@ class Talk:
         self._presses = 0
         self._turn_scope = anyio.CancelScope()
         self._turn_over = anyio.Event()
-        self._greeting: str | None = None
-        if interactive:
-            self._greeting = agent.greeting
-        agent.greeting = None  # said here, where its events are listened to, or not at all
+        self._greeting = agent.greeting if interactive else None
         self._empty = False
         self._failed: Exit = Exit.DONE
         self.replying = False
@@ -87,7 +84,7 @@ class Talk:
         feed = Feed(self._skin, {source.tool.name: str(source.place) for source in self._agent.tools})
         with signals_to(self._signal), self._scope:
             try:
-                async with self._agent.open(tools=self._tools) as session:
+                async with self._agent.open(tools=self._tools, greet=False) as session:
                     self._session = session
                     with session.subscribe(*CLASSES) as events:
                         await self._hold(session, feed, events, inputs)

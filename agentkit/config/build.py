@@ -107,12 +107,13 @@ class Agent:
         return Chain([layer.build() for layer in self.layers], inbound=_nowhere, outbound=_nowhere, report=_nothing)
 
     @asynccontextmanager
-    async def open(self, *, context: object = None, tools: bool = True) -> AsyncIterator[Session]:
+    async def open(self, *, context: object = None, tools: bool = True, greet: bool = True) -> AsyncIterator[Session]:
         """Open a session; leaving the context closes it.
 
         Args:
             context: Reaches the tools that ask for a ``ToolContext``, as its ``data``.
             tools: Offer the agent's tools; without them it can only talk.
+            greet: Let the agent say its greeting first.
 
         Raises:
             ConnectError: The connection could not be opened.
@@ -127,7 +128,7 @@ class Agent:
             limits=self.limits,
             context=context,
         ) as session:
-            if self.greeting:
+            if greet and self.greeting:
                 await self._greet(session, self.greeting)
             yield session
 

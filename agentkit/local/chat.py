@@ -23,6 +23,7 @@ from agentkit.local.responder import (
     ResponderRequest,
     TextDelta,
 )
+from agentkit.values import Secret, Timeout
 
 _MAX_ERROR: Final = 64 * 1024
 _MAX_CALLS: Final = 64
@@ -37,13 +38,13 @@ class ChatConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """The model's name at the endpoint."""
     base_url: str = "http://127.0.0.1:11434/v1"
     """The address before ``/chat/completions``; Ollama's own if left out."""
-    api_key: str | None = None
+    api_key: Secret | None = None
     """Sent as a bearer token; many local servers need none."""
     api_key_env: str | None = None
     """The environment variable that holds the key, where ``api_key`` is left out."""
     temperature: float | None = None
     """The endpoint's own default if left out."""
-    timeout: float = 60.0
+    timeout: Timeout = 60.0
     """Seconds to connect, and seconds of silence before the endpoint counts as gone."""
 
     def __repr__(self) -> str:
@@ -76,7 +77,7 @@ class ChatResponder(Responder):
             ResponderError: The endpoint cannot be reached, refuses, or breaks off.
         """
         config = self._config
-        key = config.api_key or (os.environ.get(config.api_key_env) if config.api_key_env else None)
+        key = config.api_key.reveal() if config.api_key else os.environ.get(config.api_key_env or "")
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         body = msgspec.json.encode(self._body(request))
         try:

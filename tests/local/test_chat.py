@@ -30,6 +30,7 @@ from agentkit.local import (
     TextDelta,
 )
 from agentkit.local.messages import UNANSWERED, messages_of
+from agentkit.values import Secret
 
 pytestmark = pytest.mark.anyio
 OK = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
@@ -356,7 +357,7 @@ async def test_an_address_that_is_none_is_refused_when_it_is_configured(url: str
 
 
 async def test_a_key_with_a_line_break_is_refused() -> None:
-    responder = ChatResponder(ChatConfig(model="m", api_key="a\r\nX: y"))
+    responder = ChatResponder(ChatConfig(model="m", api_key=Secret("a\r\nX: y")))
     with pytest.raises(ResponderError, match="line break"):
         async for _ in responder.respond(ResponderRequest(response_id="r", model="m", items=(USER,))):
             pass
