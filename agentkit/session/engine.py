@@ -216,7 +216,7 @@ class Engine:
 
     async def _read(self, transport: Transport) -> None:
         compiled, receive, effects_of = self._chain.compiled, transport.receive, self._core.receive
-        deliver = self._fanout.deliver
+        deliver, inbound = self._fanout.deliver, self._inbound
         self.listeners_changed()
         created = False
         while True:
@@ -233,10 +233,16 @@ class Engine:
             effects = effects_of(event)
             if effects and type(effects[0]) is Suppress:
                 continue
-            if compiled(type(event)) is None and not self._inbound.busy:
+            chain = compiled(type(event))
+            if inbound.busy:
+                await self._safely(event)
+            elif chain is None:
                 deliver(event)
             else:
-                await self._safely(event)
+                try:
+                    await inbound.send_now(event, chain)
+                except AgentkitError as exc:
+                    self._inbound_failed(event, exc)
             if effects:
                 await self._apply(effects)
                 if type(effects[-1]) is StartTool:

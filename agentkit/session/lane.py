@@ -65,11 +65,7 @@ class Lane(Generic[E]):
         if _inside.get():
             self.post(event)
         elif not self.busy:
-            self.busy = True
-            try:
-                await self._pass(event)
-            finally:
-                self._next()
+            await self.send_now(event, self._through)
         else:
             entry = _Entry(event, anyio.Event())
             self._queue.append(entry)
@@ -77,6 +73,16 @@ class Lane(Generic[E]):
             await entry.done.wait()
             if entry.error is not None:
                 raise entry.error
+
+    async def send_now(self, event: E, through: Callable[[E], Awaitable[None]]) -> None:
+        """Take an event through, by the way that the caller knows; only where the lane is not busy."""
+        self.busy = True
+        token = _inside.set(True)
+        try:
+            await through(event)
+        finally:
+            _inside.reset(token)
+            self._next()
 
     def post(self, event: E) -> None:
         """Hand an event in without waiting for it.
@@ -93,13 +99,6 @@ class Lane(Generic[E]):
             self.busy = True
             self._next()
 
-    async def _pass(self, event: E) -> None:
-        token = _inside.set(True)
-        try:
-            await self._through(event)
-        finally:
-            _inside.reset(token)
-
     def _next(self) -> None:
         if self._queue:
             self._start_soon(self._drain)
@@ -107,10 +106,11 @@ class Lane(Generic[E]):
             self.busy = False
 
     async def _drain(self) -> None:
+        _inside.set(True)  # this task has no other work
         while self._queue:
             entry = self._queue.popleft()
             try:
-                await self._pass(entry.event)  # type: ignore[arg-type]  # entries hold what was handed in as E
+                await self._through(entry.event)  # type: ignore[arg-type]  # entries hold what was handed in as E
             except AgentkitError as exc:
                 entry.error = exc
                 if entry.done is None:
