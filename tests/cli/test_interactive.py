@@ -7,8 +7,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -91,6 +92,12 @@ class Terminal:
         os.close(self.slave)
 
 
+class OpenTerminal(Protocol):
+    """Starts ``agentkit run`` in a terminal which the fixture closes."""
+
+    def __call__(self, *arguments: str, columns: int = 80, variables: Mapping[str, str] | None = None) -> Terminal: ...
+
+
 @pytest.fixture
 def terminals(folder: Path, environ: dict[str, str]) -> Iterator[list[Terminal]]:
     opened: list[Terminal] = []
@@ -100,23 +107,19 @@ def terminals(folder: Path, environ: dict[str, str]) -> Iterator[list[Terminal]]
 
 
 @pytest.fixture
-def open_terminal(folder: Path, environ: dict[str, str], terminals: list[Terminal]) -> "type[Terminal]":
-    class Opened(Terminal):
-        def __init__(self, *arguments: str, columns: int = 80, **variables: str) -> None:
-            super().__init__(folder, {**environ, **variables}, "run", *arguments, columns=columns)
-            terminals.append(self)
+def open_terminal(folder: Path, environ: dict[str, str], terminals: list[Terminal]) -> OpenTerminal:
+    def opened(*arguments: str, columns: int = 80, variables: Mapping[str, str] | None = None) -> Terminal:
+        terminal = Terminal(folder, {**environ, **(variables or {})}, "run", *arguments, columns=columns)
+        terminals.append(terminal)
+        return terminal
 
-    return Opened
-
-
-def plain(**variables: str) -> dict[str, str]:
-    return {"TERM": "dumb", **variables}
+    return opened
 
 
 @pytest.fixture(params=["edited", "plain"])
-def terminal(request: pytest.FixtureRequest, open_terminal: "type[Terminal]") -> Terminal:
+def terminal(request: pytest.FixtureRequest, open_terminal: OpenTerminal) -> Terminal:
     """A conversation, with the line editor and without."""
-    opened = open_terminal(**(plain() if request.param == "plain" else {}))  # type: ignore[arg-type]  # its own __init__
+    opened = open_terminal(variables={"TERM": "dumb"} if request.param == "plain" else None)
     opened.expect("/help")
     opened.expect("> ")
     return opened
@@ -156,7 +159,7 @@ def test_ctrl_c_on_an_empty_line_warns_and_then_ends(terminal: Terminal) -> None
     assert terminal.end() == 130
 
 
-def test_a_word_that_is_typed_is_cleared_by_ctrl_c_first(open_terminal: "type[Terminal]") -> None:
+def test_a_word_that_is_typed_is_cleared_by_ctrl_c_first(open_terminal: OpenTerminal) -> None:
     terminal = open_terminal()
     terminal.expect("> ")
     terminal.type("add 2")
@@ -213,14 +216,14 @@ def test_slash_commands_help(terminal: Terminal) -> None:
     assert terminal.end() == 0
 
 
-def test_the_greeting_is_said_before_the_prompt(open_terminal: "type[Terminal]") -> None:
+def test_the_greeting_is_said_before_the_prompt(open_terminal: OpenTerminal) -> None:
     terminal = open_terminal("--set", "agent.greeting=Welcome.")
     terminal.expect("/help")
     terminal.expect("\nWelcome.\n")
     terminal.expect("> ")
 
 
-def test_a_limit_ends_the_conversation_with_its_reason(open_terminal: "type[Terminal]") -> None:
+def test_a_limit_ends_the_conversation_with_its_reason(open_terminal: OpenTerminal) -> None:
     limited = open_terminal("--max-turns", "1")
     limited.expect("> ")
     limited.say("add 2 and 3")
@@ -244,8 +247,8 @@ def test_terminal_codes_of_a_tool_are_not_obeyed(terminal: Terminal) -> None:
 @pytest.mark.parametrize(
     "variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"AGENTKIT_COLOR": "never"}], ids=["no-color", "dumb", "never"]
 )
-def test_no_escape_is_written_where_none_is_wanted(open_terminal: "type[Terminal]", variables: dict[str, str]) -> None:
-    terminal = open_terminal(**variables)  # type: ignore[arg-type]  # its own __init__
+def test_no_escape_is_written_where_none_is_wanted(open_terminal: OpenTerminal, variables: dict[str, str]) -> None:
+    terminal = open_terminal(variables=variables)
     terminal.expect("> ")
     terminal.say("break something")
     terminal.expect("it is broken")
@@ -256,8 +259,8 @@ def test_no_escape_is_written_where_none_is_wanted(open_terminal: "type[Terminal
     assert "\x1b" not in terminal.raw
 
 
-def test_ascii_is_all_there_is_where_it_is_asked_for(open_terminal: "type[Terminal]") -> None:
-    terminal = open_terminal(AGENTKIT_ASCII="1")  # type: ignore[call-arg]  # its own __init__
+def test_ascii_is_all_there_is_where_it_is_asked_for(open_terminal: OpenTerminal) -> None:
+    terminal = open_terminal(variables={"AGENTKIT_ASCII": "1"})
     terminal.expect("> ")
     terminal.say("add 2 and 3")
     terminal.expect("add(a=2, b=3)  ok")
@@ -267,7 +270,7 @@ def test_ascii_is_all_there_is_where_it_is_asked_for(open_terminal: "type[Termin
     assert terminal.raw.isascii()
 
 
-def test_nothing_of_ours_is_wider_than_sixty_columns(open_terminal: "type[Terminal]") -> None:
+def test_nothing_of_ours_is_wider_than_sixty_columns(open_terminal: OpenTerminal) -> None:
     terminal = open_terminal("--set", f"agent.name={'long' * 20}", columns=60)
     terminal.expect("> ")
     terminal.say("break something")
@@ -279,13 +282,13 @@ def test_nothing_of_ours_is_wider_than_sixty_columns(open_terminal: "type[Termin
     assert [line for line in terminal.text.split("\n") if len(line.rpartition("\r")[2]) > 60] == []
 
 
-def test_no_input_never_asks(open_terminal: "type[Terminal]") -> None:
+def test_no_input_never_asks(open_terminal: OpenTerminal) -> None:
     terminal = open_terminal("--no-input")
     terminal.expect("--no-input forbids to ask")
     assert terminal.end() == 2
 
 
-def test_json_in_a_terminal_takes_lines(open_terminal: "type[Terminal]") -> None:
+def test_json_in_a_terminal_takes_lines(open_terminal: OpenTerminal) -> None:
     terminal = open_terminal("--json")
     terminal.expect('"type":"session"')
     terminal.say("add 2 and 3")

@@ -17,7 +17,7 @@ def test_the_chain_is_shown_in_passing_order(run: Callable[..., Done], folder: P
         "server events   wire > guard:no-add > no-add > application",
         "session events  session > application",
         "tool calls      model > no-add > guard:no-add > tool",
-        "raw frames      wire (both ways) > logger > nowhere: watched only",
+        "wire tap        each frame, both ways > logger",
     ]
     assert "no-add: ResponseDone, wrap_tool_call" in lines
 
@@ -27,7 +27,7 @@ def test_the_chain_is_json_too(run: Callable[..., Done], folder: Path) -> None:
         file.write("middleware: [{use: logger}]\n")
     told = json.loads(run("show", "--chain", "--json").stdout)
     assert told["v"] == 1
-    assert [way["way"] for way in told["chain"]][-1] == "raw frames"
+    assert [way["way"] for way in told["chain"]][-1] == "wire tap"
     assert told["chain"][-1]["layers"][0]["where"] == "agent.yaml:13:20"
 
 

@@ -6,7 +6,7 @@ from agentkit.cli.terminal import Look, cells, clean, one_line, wants_color
 
 
 class Tty(io.StringIO):
-    encoding = "utf-8"  # type: ignore[assignment]  # a StringIO has none of its own
+    encoding = "utf-8"
 
     def isatty(self) -> bool:
         return True

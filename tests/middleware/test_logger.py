@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 @asynccontextmanager
 async def logging(path: Path, *, audio: bool = False) -> AsyncIterator[Logger]:
     layer = Logger.from_config(LoggerConfig(path=str(path), audio=audio))
-    layer.session = SimpleNamespace(id="ak1")  # type: ignore[assignment]  # all that the logger uses of it
+    layer.session = SimpleNamespace(id="ak1")  # all that the logger uses of it
     async with layer.running():
         yield layer
 
@@ -83,7 +83,7 @@ async def test_the_path_takes_the_session_and_the_date_and_a_file_is_appended_to
             path = layer.path
     assert path is not None
     assert path.name == "ak1.jsonl"
-    assert datetime.strptime(path.parent.name, "%Y-%m-%d")
+    datetime.strptime(path.parent.name, "%Y-%m-%d")  # raises where it is no date
     assert len(read(path)) == 2
 
 

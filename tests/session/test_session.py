@@ -238,7 +238,7 @@ async def test_push_to_talk_commits_what_is_long_enough_and_drops_what_is_not() 
         with session.subscribe(Notice) as notices:
             await session.append_audio(bytes(48 * 40))
             await session.commit(reply=False)
-            assert (await anext(notices)).code == "input_too_short"  # type: ignore[attr-defined]  # a Notice
+            assert (await anext(notices)).code == "input_too_short"
         assert [(await server.next())["type"] for _ in range(2)] == [
             "input_audio_buffer.append",
             "input_audio_buffer.clear",
@@ -334,7 +334,8 @@ async def test_ending_waits_for_the_turn() -> None:
         await server.emit("response.created", response={"id": "r1"})
         await session.wait_for(agentkit.events.ResponseCreated, timeout=5)
         await session.end()
-        assert session.ended is None
+        before = session.ended
+        assert before is None
         await server.emit("response.done", response={"id": "r1", "status": "completed"})
         await session.wait_closed()
         assert session.ended is not None

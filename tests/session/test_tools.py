@@ -8,7 +8,7 @@ import pytest
 import agentkit
 from agentkit.events import FunctionTool, ToolCallPending, ToolFinished, ToolStarted
 from agentkit.testing import FakeServer
-from agentkit.tools import ToolContext, tool
+from agentkit.tools import Tool, ToolContext, tool
 
 pytestmark = pytest.mark.anyio
 
@@ -90,7 +90,7 @@ async def test_a_call_that_goes_wrong_gets_one_clear_output_and_the_session_goes
     name: str, arguments: str, said: str
 ) -> None:
     server = FakeServer()
-    tools = [add, tool(boom), tool(hang, timeout=0.05), tool(odd)]
+    tools: list[Tool[..., object]] = [add, tool(boom), tool(hang, timeout=0.05), tool(odd)]
     async with agentkit.open(server, tools=tools):
         await server.calls("r1", c=(name, arguments))
         output = str((await output_of(server))["output"])
@@ -151,7 +151,7 @@ async def test_a_tool_without_a_body_is_answered_by_the_application() -> None:
     async with agentkit.open(server, tools=[FunctionTool(name="ask_human", parameters={})]) as session:
         with session.subscribe(ToolCallPending) as pending:
             await server.calls("r1", c=("ask_human", "{}"))
-            assert (await anext(pending)).name == "ask_human"  # type: ignore[attr-defined]  # of the class subscribed to
+            assert (await anext(pending)).name == "ask_human"
         await session.answer("c", "yes")
         assert (await output_of(server))["output"] == "yes"
         await server.next("response.create")

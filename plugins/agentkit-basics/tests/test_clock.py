@@ -8,6 +8,12 @@ from agentkit_basics.clock import NOW, ClockConfig, find_zone
 from agentkit import ToolError
 
 
+def now(*zone: str, config: ClockConfig | None = None) -> dict[str, str]:
+    answer = NOW.make(config)(*zone)
+    assert isinstance(answer, dict)
+    return answer
+
+
 @pytest.mark.parametrize(
     "asked, zone",
     [
@@ -61,7 +67,7 @@ def test_a_path_as_a_zone_reads_no_file() -> None:
 
 
 def test_the_time_somewhere_has_that_places_offset() -> None:
-    answer = NOW.make()("Tokyo")
+    answer = now("Tokyo")
     moment = datetime.fromisoformat(answer["time"])
     assert moment.utcoffset() == timedelta(hours=9)
     assert answer["zone"] == "Asia/Tokyo"
@@ -70,24 +76,24 @@ def test_the_time_somewhere_has_that_places_offset() -> None:
 
 def test_the_time_is_now() -> None:
     before = datetime.now().astimezone().replace(microsecond=0)
-    moment = datetime.fromisoformat(NOW.make()("Tokyo")["time"])
+    moment = datetime.fromisoformat(now("Tokyo")["time"])
     assert before <= moment <= datetime.now().astimezone()
 
 
 def test_the_answer_has_a_sentence_to_speak() -> None:
-    answer = NOW.make()("New York")
+    answer = now("New York")
     moment = datetime.fromisoformat(answer["time"])
     assert answer["text"].startswith(f"It is {moment:%H:%M} on {moment:%A}, ")
     assert answer["text"].endswith(" in New York.")
 
 
 def test_the_local_time_names_no_place() -> None:
-    assert " in " not in NOW.make()()["text"]
+    assert " in " not in now()["text"]
 
 
 def test_the_configured_zone_is_meant_where_none_is_named() -> None:
-    tool = NOW.make(ClockConfig(zone="Asia/Tokyo"))
-    assert (tool()["zone"], tool("Paris")["zone"]) == ("Asia/Tokyo", "Europe/Paris")
+    config = ClockConfig(zone="Asia/Tokyo")
+    assert (now(config=config)["zone"], now("Paris", config=config)["zone"]) == ("Asia/Tokyo", "Europe/Paris")
 
 
 def test_a_configured_zone_that_does_not_exist_fails_before_any_conversation() -> None:

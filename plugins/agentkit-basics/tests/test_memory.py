@@ -33,7 +33,9 @@ def remember(context: ToolContext, key: str, value: str, *, path: Path | None = 
 
 
 def recall(context: ToolContext, key: str, *, path: Path | None = None) -> dict[str, object]:
-    return dict(GET_MEMORY.make(MemoryConfig(path=str(path) if path else None))(key, context))
+    answer = GET_MEMORY.make(MemoryConfig(path=str(path) if path else None))(key, context)
+    assert isinstance(answer, dict)
+    return answer
 
 
 def test_what_was_remembered_is_recalled_in_the_same_session() -> None:

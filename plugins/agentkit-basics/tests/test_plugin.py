@@ -14,23 +14,23 @@ NAMES = ("calculate", "get_memory", "http-get", "now", "set_memory", "weather")
 OPTIONS = {"http-get": {"allow": ["example.org"]}}
 
 
-def built(name: str) -> Tool:
+def built(name: str) -> Tool[..., object]:
     entry = Plugins.from_modules({"basics": agentkit_basics}, builtin=False).get("tools", name)
     if isinstance(entry, Tool):
         return entry
     return entry.make(msgspec.convert(OPTIONS.get(name, {}), entry.config))
 
 
-def test_every_tool_is_registered():
+def test_every_tool_is_registered() -> None:
     assert Plugins.from_modules({"basics": agentkit_basics}, builtin=False).names("tools") == NAMES
 
 
-def test_the_hook_is_a_plain_function():
+def test_the_hook_is_a_plain_function() -> None:
     assert {item.name for item in register_tools()} == set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_tool_describes_itself_and_its_arguments(name):
+def test_every_tool_describes_itself_and_its_arguments(name: str) -> None:
     tool = built(name)
     assert tool.name == name
     assert tool.description
@@ -40,14 +40,14 @@ def test_every_tool_describes_itself_and_its_arguments(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_context_is_not_in_the_schema(name):
+def test_the_context_is_not_in_the_schema(name: str) -> None:
     assert "context" not in built(name).parameters["properties"]
 
 
 @pytest.mark.parametrize(
     "item", [item for item in register_tools() if isinstance(item, Factory)], ids=lambda item: item.name
 )
-def test_every_option_has_its_documentation(item):
+def test_every_option_has_its_documentation(item: Factory[Tool[..., object]]) -> None:
     source = inspect.getsource(item.config)
     for field in msgspec.structs.fields(item.config):
         after = source.split(f"    {field.name}: ", 1)[1].split("\n", 2)[1]
