@@ -3,8 +3,9 @@
 Every public name is loaded on first use, so importing one costs no more than it needs.
 """
 
-import importlib
 from typing import TYPE_CHECKING, Final
+
+from agentkit.lazy import names_from as _names_from
 
 if TYPE_CHECKING:
     from agentkit.config.build import Agent, load
@@ -98,7 +99,6 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
     "tools": ("Tool", "ToolCall", "ToolContext", "ToolResult", "tool"),
     "transports.base": ("Provider", "Transport"),
 }
-_HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
 
 __version__ = "0.1.0"
 
@@ -164,15 +164,4 @@ __all__ = [
     "tool",
 ]
 
-
-def __getattr__(name: str) -> object:
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(importlib.import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = _names_from(__name__, _HOMES)

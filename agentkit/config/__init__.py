@@ -4,8 +4,9 @@ The way in is ``load_config``. ``agentkit.config.build``, the composition root, 
 Names load on first use, so that what needs no YAML reader imports none.
 """
 
-import importlib
 from typing import TYPE_CHECKING, Final
+
+from agentkit.lazy import names_from as _names_from
 
 if TYPE_CHECKING:
     from agentkit.config.diagnostics import CODES, ConfigErrors, Diagnostic, summary
@@ -38,15 +39,4 @@ _HOMES: Final = {
     "schema": ("Config",),
 }
 
-
-def __getattr__(name: str) -> object:
-    for module, names in _HOMES.items():
-        if name in names:
-            value: object = getattr(importlib.import_module(f"{__name__}.{module}"), name)
-            globals()[name] = value
-            return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = _names_from(__name__, _HOMES)

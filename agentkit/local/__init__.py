@@ -3,8 +3,9 @@
 Each name loads on first use, so that a responder's author does not import a WebSocket server.
 """
 
-import importlib
 from typing import TYPE_CHECKING
+
+from agentkit.lazy import names_from as _names_from
 
 if TYPE_CHECKING:
     from agentkit.local.chat import ChatConfig, ChatResponder
@@ -46,7 +47,6 @@ _MODULES = {
     "socket": ("serve_socket",),
     "vad": ("Detector", "DetectorFactory", "EnergyDetector", "SpeechStarted", "SpeechStopped"),
 }
-_PLACES = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "SAY_EXACTLY",
@@ -76,13 +76,4 @@ __all__ = [
     "serve_socket",
 ]
 
-
-def __getattr__(name: str) -> object:
-    place = _PLACES.get(name)
-    if place is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{place}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = _names_from(__name__, _MODULES)

@@ -1,7 +1,8 @@
 """The ways to reach a Realtime server; each is imported on first use."""
 
-import importlib
 from typing import TYPE_CHECKING, Final
+
+from agentkit.lazy import names_from as _names_from
 
 if TYPE_CHECKING:
     from agentkit.providers.compatible import Compatible, CompatibleConfig
@@ -16,15 +17,4 @@ _HOMES: Final = {
     "openai": ("OpenAI", "OpenAIConfig"),
 }
 
-
-def __getattr__(name: str) -> object:
-    for module, names in _HOMES.items():
-        if name in names:
-            value: object = getattr(importlib.import_module(f"{__name__}.{module}"), name)
-            globals()[name] = value
-            return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = _names_from(__name__, _HOMES)

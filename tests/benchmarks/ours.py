@@ -1,8 +1,7 @@
 """agentkit as the benchmark measures it: state kept, and one layer in the way of every delta, as in a real program."""
 
 import asyncio
-
-from hooks import Hooks
+from typing import TYPE_CHECKING
 
 import agentkit
 from agentkit import Compatible, Middleware, Next, Session, SessionLimits, on
@@ -14,6 +13,11 @@ from agentkit.events import (
     ResponseOutputAudioTranscriptDelta,
 )
 from agentkit.protocol import Limits
+
+if TYPE_CHECKING:
+    from tests.benchmarks.hooks import Hooks
+else:  # these files run as scripts
+    from hooks import Hooks
 
 LIMITS = SessionLimits(core=Limits(tool_calls_per_turn=None))
 """The benchmark calls tools hundreds of times in one turn."""

@@ -9,9 +9,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from hooks import Hooks
+if TYPE_CHECKING:
+    from tests.benchmarks.handwritten import HandwrittenPeer
+    from tests.benchmarks.hooks import Hooks
+    from tests.benchmarks.ours import AgentkitPeer
+else:  # this file runs as a script
+    from hooks import Hooks
 
 FRAME = bytes(range(256)) * 3 + bytes(192)
 """20 ms of pcm16 at 24 kHz."""

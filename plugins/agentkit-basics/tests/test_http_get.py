@@ -1,9 +1,10 @@
 """http-get: what may be read, and what comes back."""
 
+from __future__ import annotations
+
 import contextlib
 import socket
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,24 +15,22 @@ from agentkit_basics.http_get import HTTP_GET, HttpGetConfig, readable
 from agentkit import ToolError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from conftest import Web
 
+    Found = tuple[int, int, int, str, tuple[str, int]]
 
-def get(
-    web: "Web",
-    path: str = "/",
-    *,
-    allow: tuple[str, ...] | None = None,
-    allow_private: bool = True,
-    max_bytes: int = 65_536,
-) -> dict[str, object]:
-    config = HttpGetConfig(allow=allow or (web.host,), allow_private=allow_private, max_bytes=max_bytes)
+
+def get(web: Web, path: str = "/", **options: object) -> dict[str, object]:
+    config = msgspec.convert({"allow": (web.host,), "allow_private": True} | options, HttpGetConfig)
     answer = HTTP_GET.make(config)(path if "://" in path else web.url(path))
     assert isinstance(answer, dict)
     return answer
 
 
-def test_a_text_is_read(web: "Web") -> None:
+def test_a_text_is_read(web: Web) -> None:
     web.serve("/", "hello\nwörld")
     assert get(web) == {
         "text": "hello\nwörld",
@@ -42,12 +41,12 @@ def test_a_text_is_read(web: "Web") -> None:
     }
 
 
-def test_json_is_text(web: "Web") -> None:
+def test_json_is_text(web: Web) -> None:
     web.serve("/", '{"a": 1}', content_type="application/problem+json")
     assert get(web)["text"] == '{"a": 1}'
 
 
-def test_a_page_is_reduced_to_its_words(web: "Web") -> None:
+def test_a_page_is_reduced_to_its_words(web: Web) -> None:
     page = "<html><style>p {}</style><h1>Hi &amp; bye</h1><p>one <b>two</b></p><script>alert(1)</script></html>"
     web.serve("/", page, content_type="text/html")
     assert get(web)["text"] == "Hi & bye\none two"
@@ -57,58 +56,58 @@ def test_an_unbalanced_page_keeps_its_words() -> None:
     assert readable("</script><p>one<script>x</script>two") == "onetwo"
 
 
-def test_the_declared_charset_is_used(web: "Web") -> None:
+def test_the_declared_charset_is_used(web: Web) -> None:
     web.serve("/", "é".encode("latin-1"), content_type="text/plain; charset=latin-1")
     assert get(web)["text"] == "é"
 
 
-def test_an_unknown_charset_is_read_as_utf_8(web: "Web") -> None:
+def test_an_unknown_charset_is_read_as_utf_8(web: Web) -> None:
     web.serve("/", "é", content_type="text/plain; charset=klingon")
     assert get(web)["text"] == "é"
 
 
-def test_terminal_codes_are_taken_out(web: "Web") -> None:
+def test_terminal_codes_are_taken_out(web: Web) -> None:
     web.serve("/", "a\x1b[31mb\x00c\td")
     assert get(web)["text"] == "a[31mbc\td"
 
 
-def test_a_long_page_is_cut_and_says_so(web: "Web") -> None:
+def test_a_long_page_is_cut_and_says_so(web: Web) -> None:
     web.serve("/", "x" * 100)
     answer = get(web, max_bytes=10)
     assert (answer["text"], answer["truncated"]) == ("x" * 10, True)
 
 
-def test_a_page_of_exactly_the_size_is_whole(web: "Web") -> None:
+def test_a_page_of_exactly_the_size_is_whole(web: Web) -> None:
     web.serve("/", "x" * 10)
     assert get(web, max_bytes=10)["truncated"] is False
 
 
 @pytest.mark.parametrize("content_type", ["image/png", "application/octet-stream", "audio/wav"])
-def test_what_is_no_text_is_refused(web: "Web", content_type: str) -> None:
+def test_what_is_no_text_is_refused(web: Web, content_type: str) -> None:
     web.serve("/", b"\x89PNG", content_type=content_type)
     with pytest.raises(ToolError, match=f"sent {content_type}, which is no text"):
         get(web)
 
 
-def test_an_undeclared_text_is_read(web: "Web") -> None:
+def test_an_undeclared_text_is_read(web: Web) -> None:
     web.serve("/", "hello", content_type=None)
     assert get(web)["text"] == "hello"
 
 
-def test_undeclared_bytes_are_refused(web: "Web") -> None:
+def test_undeclared_bytes_are_refused(web: Web) -> None:
     web.serve("/", b"\x00\x01", content_type=None)
     with pytest.raises(ToolError, match="something that is no text"):
         get(web)
 
 
-def test_a_compressed_answer_is_refused(web: "Web") -> None:
+def test_a_compressed_answer_is_refused(web: Web) -> None:
     web.serve("/", b"\x1f\x8b", Content_Encoding="gzip")
     with pytest.raises(ToolError, match="compressed answer"):
         get(web)
     assert web.headers[0]["Accept-Encoding"] == "identity"
 
 
-def test_an_error_status_is_an_error(web: "Web") -> None:
+def test_an_error_status_is_an_error(web: Web) -> None:
     with pytest.raises(ToolError, match=r"/gone answered 404 Not Found$"):
         get(web, "/gone")
 
@@ -116,13 +115,13 @@ def test_an_error_status_is_an_error(web: "Web") -> None:
 # What may be read
 
 
-def test_a_host_that_is_not_listed_is_refused_before_any_connection(web: "Web") -> None:
+def test_a_host_that_is_not_listed_is_refused_before_any_connection(web: Web) -> None:
     with pytest.raises(ToolError, match=rf"{web.host} is not in the list of allowed hosts: example.org"):
         get(web, allow=("example.org",))
     assert web.asked == []
 
 
-def test_a_listed_host_on_another_port_is_refused(web: "Web") -> None:
+def test_a_listed_host_on_another_port_is_refused(web: Web) -> None:
     with pytest.raises(ToolError, match="not in the list"):
         get(web, allow=("127.0.0.1",))
 
@@ -212,7 +211,7 @@ def test_a_public_address_is_recognised(address: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:{port}/", "http://localhost:{port}/", "http://2130706433:{port}/"])
-def test_a_private_address_is_refused_after_the_name_was_looked_up(web: "Web", url: str) -> None:
+def test_a_private_address_is_refused_after_the_name_was_looked_up(web: Web, url: str) -> None:
     url = url.format(port=web.port)
     allow = (url.removeprefix("http://").rstrip("/"),)
     with pytest.raises(ToolError, match="leads to a private address, which is not allowed"):
@@ -220,8 +219,10 @@ def test_a_private_address_is_refused_after_the_name_was_looked_up(web: "Web", u
     assert web.asked == []
 
 
-def test_a_name_with_one_private_address_among_public_ones_is_refused(web: "Web", monkeypatch: pytest.MonkeyPatch) -> None:
-    def resolve(host: str, port: int, **kwargs: object) -> list[AddressInfo]:
+def test_a_name_with_one_private_address_among_public_ones_is_refused(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def resolve(host: str, port: int, **kwargs: object) -> list[Found]:
         return [(2, 1, 6, "", (address, port)) for address in ("93.184.216.34", "127.0.0.1")]
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
@@ -229,13 +230,13 @@ def test_a_name_with_one_private_address_among_public_ones_is_refused(web: "Web"
         get(web, "http://example.org/", allow=("example.org",), allow_private=False)
 
 
-def test_the_address_that_was_checked_is_the_one_connected_to(web: "Web", monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_address_that_was_checked_is_the_one_connected_to(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     web.serve("/", "pinned")
-    answers: Iterator[list[AddressInfo]] = iter([[(2, 1, 6, "", ("127.0.0.1", web.port))]])
+    answers: Iterator[list[Found]] = iter([[(2, 1, 6, "", ("127.0.0.1", web.port))]])
     real = socket.getaddrinfo
 
-    def resolve(host: str, port: int, *, type: int) -> object:
-        return next(answers) if host == "example.test" else real(host, port, type=type)
+    def resolve(host: str, port: int, *args: int, **kwargs: int) -> object:
+        return next(answers) if host == "example.test" else real(host, port, *args, **kwargs)
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     answer = get(web, f"http://example.test:{web.port}/", allow=(f"example.test:{web.port}",))
@@ -246,7 +247,7 @@ def test_the_address_that_was_checked_is_the_one_connected_to(web: "Web", monkey
 # Redirects
 
 
-def test_a_redirect_within_the_list_is_followed(web: "Web") -> None:
+def test_a_redirect_within_the_list_is_followed(web: Web) -> None:
     web.serve("/", status=302, Location="/there")
     web.serve("/there", "arrived")
     answer = get(web)
@@ -254,19 +255,19 @@ def test_a_redirect_within_the_list_is_followed(web: "Web") -> None:
 
 
 @pytest.mark.parametrize("target", ["http://evil.org/", "//evil.org/", "https://evil.org/"])
-def test_a_redirect_out_of_the_list_is_refused(web: "Web", target: str) -> None:
+def test_a_redirect_out_of_the_list_is_refused(web: Web, target: str) -> None:
     web.serve("/", status=302, Location=target)
     with pytest.raises(ToolError, match=r"evil.org is not in the list"):
         get(web)
 
 
-def test_a_redirect_to_another_scheme_is_refused(web: "Web") -> None:
+def test_a_redirect_to_another_scheme_is_refused(web: Web) -> None:
     web.serve("/", status=302, Location="file:///etc/passwd")
     with pytest.raises(ToolError, match="must begin with https://"):
         get(web)
 
 
-def test_a_redirect_to_a_private_address_is_refused(web: "Web", monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_redirect_to_a_private_address_is_refused(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     real_public = is_public
     monkeypatch.setattr(
         "agentkit_basics.fetching.is_public", lambda address: address == "127.0.0.1" or real_public(address)
@@ -276,7 +277,7 @@ def test_a_redirect_to_a_private_address_is_refused(web: "Web", monkeypatch: pyt
         get(web, allow=(web.host, "10.0.0.1"), allow_private=False)
 
 
-def test_a_circle_of_redirects_ends(web: "Web") -> None:
+def test_a_circle_of_redirects_ends(web: Web) -> None:
     web.serve("/", status=302, Location="/")
     with pytest.raises(ToolError, match="redirects more than 5 times"):
         get(web)
@@ -343,27 +344,31 @@ def test_a_server_that_breaks_off_is_an_error(reply: bytes) -> None:
         thread.join()
 
 
-def test_a_secure_page_is_read_with_the_name_that_was_asked_for(secure_web: "Web", certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secure_page_is_read_with_the_name_that_was_asked_for(
+    secure_web: Web, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     secure_web.serve("/", "safe")
     host = f"localhost:{secure_web.port}"
     assert get(secure_web, f"https://{host}/", allow=(host,))["text"] == "safe"
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(secure_web: "Web") -> None:
+def test_a_certificate_that_nobody_vouches_for_is_refused(secure_web: Web) -> None:
     host = f"localhost:{secure_web.port}"
     with pytest.raises(ToolError, match=r"its certificate is not accepted \(self.signed certificate"):
         get(secure_web, f"https://{host}/", allow=(host,))
     assert secure_web.asked == []
 
 
-def test_a_certificate_for_another_name_is_refused(secure_web: "Web", certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_certificate_for_another_name_is_refused(
+    secure_web: Web, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     with pytest.raises(ToolError, match=r"its certificate is not accepted \(.*127.0.0.1"):
         get(secure_web, f"https://{secure_web.host}/")
 
 
-def test_a_server_without_tls_is_no_secure_one(web: "Web") -> None:
+def test_a_server_without_tls_is_no_secure_one(web: Web) -> None:
     with pytest.raises(ToolError, match=r"127.0.0.1 cannot be reached"):
         get(web, f"https://{web.host}/")
 

@@ -1,5 +1,7 @@
 """weather: against a service on loopback that speaks as open-meteo does."""
 
+from __future__ import annotations
+
 import json
 import socket
 from typing import TYPE_CHECKING, Literal, NoReturn
@@ -33,7 +35,7 @@ FORECAST = {
 
 
 def ask(
-    web: "Web",
+    web: Web,
     city: str = "Turin",
     days: int = 1,
     *,
@@ -49,32 +51,32 @@ def ask(
     return answer
 
 
-def test_the_weather_now_is_a_sentence_and_its_parts(web: "Web") -> None:
+def test_the_weather_now_is_a_sentence_and_its_parts(web: Web) -> None:
     answer = ask(web)
     assert answer["text"] == "In Turin, Italy it is 12 °C with light rain, wind 5 km/h."
     assert (answer["place"], answer["sky"], answer["temperature"]) == ("Turin, Italy", "light rain", 12.4)
 
 
-def test_the_forecast_has_a_row_a_day(web: "Web") -> None:
+def test_the_forecast_has_a_row_a_day(web: Web) -> None:
     assert ask(web, days=2)["days"] == [
         {"date": "2025-05-01", "sky": "light rain", "high": 14.0, "low": 8.0, "rain_percent": 80},
         {"date": "2025-05-02", "sky": "clear sky", "high": 20.5, "low": 9.0, "rain_percent": None},
     ]
 
 
-def test_the_service_is_asked_for_the_place_that_was_found(web: "Web") -> None:
+def test_the_service_is_asked_for_the_place_that_was_found(web: Web) -> None:
     ask(web, "Turin, Italy", days=3)
     first, second = (parse_qs(urlsplit(path).query) for path in web.asked)
     assert first["name"] == ["Turin"]
     assert (second["latitude"], second["longitude"], second["forecast_days"]) == (["45.07"], ["7.69"], ["3"])
 
 
-def test_imperial_units_are_asked_for_and_said(web: "Web") -> None:
+def test_imperial_units_are_asked_for_and_said(web: Web) -> None:
     assert "12 °F with light rain, wind 5 mph" in str(ask(web, units="imperial")["text"])
     assert "temperature_unit=fahrenheit" in web.asked[1]
 
 
-def test_what_the_service_leaves_out_is_left_out(web: "Web") -> None:
+def test_what_the_service_leaves_out_is_left_out(web: Web) -> None:
     sparse = {"current": {"temperature_2m": 1.0}}
     answer = ask(web, places={"results": [PLACES["results"][0] | {"country": ""}]}, forecast=sparse)
     assert answer["text"] == "In Turin it is 1 °C with unknown sky."
@@ -82,28 +84,28 @@ def test_what_the_service_leaves_out_is_left_out(web: "Web") -> None:
 
 
 @pytest.mark.parametrize("places", [{}, {"results": []}])
-def test_an_unknown_place_is_said(web: "Web", places: dict[str, object]) -> None:
+def test_an_unknown_place_is_said(web: Web, places: dict[str, object]) -> None:
     with pytest.raises(ToolError, match="no place called 'Nowhere' is known"):
         ask(web, "Nowhere", places=places)
 
 
-def test_no_city_is_said(web: "Web") -> None:
+def test_no_city_is_said(web: Web) -> None:
     with pytest.raises(ToolError, match="name a city"):
         ask(web, "  ")
 
 
-def test_an_answer_that_is_no_weather_is_said(web: "Web") -> None:
+def test_an_answer_that_is_no_weather_is_said(web: Web) -> None:
     with pytest.raises(ToolError, match="answered something that is no weather"):
         ask(web, forecast={"error": True})
 
 
-def test_a_service_in_trouble_is_said(web: "Web") -> None:
+def test_a_service_in_trouble_is_said(web: Web) -> None:
     config = WeatherConfig(geocoding_url=web.url("/gone"))
     with pytest.raises(ToolError, match=r"the weather service 127.0.0.1 answered 404; try again later"):
         WEATHER.make(config)("Turin")
 
 
-def test_a_service_that_redirects_elsewhere_is_not_followed(web: "Web") -> None:
+def test_a_service_that_redirects_elsewhere_is_not_followed(web: Web) -> None:
     web.serve("/search", status=302, Location="http://example.org/")
     config = WeatherConfig(geocoding_url=web.url("/search"))
     with pytest.raises(ToolError, match="redirects more than 0 times"):
