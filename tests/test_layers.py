@@ -57,7 +57,7 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     "client": PARTS | {"config"},
     "cli": PARTS | {"config", "agentkit"},
     "__main__": {"cli"},
-    "agentkit": set(),
+    "agentkit": {"lazy"},
 }
 """Each part of the package with what it may import; ``agentkit`` is the package's own ``__init__``."""
 

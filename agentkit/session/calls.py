@@ -35,6 +35,17 @@ class Calls:
         self.running: set[str] = set()
         """Call ids of the calls that run."""
 
+    def definitions(self, *, examples: bool) -> tuple[FunctionTool, ...]:
+        """Return the tools as the model sees them.
+
+        Args:
+            examples: Whether a tool's example phrases go along, as the keyword ``examples`` of its parameters' schema.
+        """
+        return tuple(
+            tool if isinstance(tool, FunctionTool) else _definition(tool, examples=examples)
+            for tool in self.tools.values()
+        )
+
     def wrap(self, around: Callable[[NextCall], NextCall]) -> None:
         """Put the layers around every call."""
         self._around = around(self._body)
@@ -84,3 +95,10 @@ class Calls:
             logger.warning("the model called %r, which is not a tool of this session", call.name)
         self._results[call.call_id] = result
         return result
+
+
+def _definition(tool: "Tool[..., object]", *, examples: bool) -> FunctionTool:
+    parameters = tool.parameters
+    if examples and tool.examples:
+        parameters = {**parameters, "examples": list(tool.examples)}
+    return FunctionTool(name=tool.name, description=tool.description, parameters=parameters)

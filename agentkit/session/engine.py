@@ -12,7 +12,6 @@ from typing import Any, cast
 import anyio
 import anyio.abc
 from anyio.lowlevel import checkpoint
-from msgspec.structs import replace
 
 from agentkit.errors import (
     AgentkitError,
@@ -23,7 +22,6 @@ from agentkit.errors import (
     TransportError,
 )
 from agentkit.events import (
-    AnySettings,
     ClientEvent,
     ConversationItemCreate,
     ConversationUpdated,
@@ -37,7 +35,6 @@ from agentkit.events import (
     ServerEvent,
     SessionEnded,
     SessionEvent,
-    Settings,
     decode_server,
     encode_client,
 )
@@ -63,6 +60,7 @@ from agentkit.session.history import History
 from agentkit.session.lane import Lane, outside
 from agentkit.session.limits import SessionLimits
 from agentkit.session.outbox import Outbox
+from agentkit.session.taps import Taps
 from agentkit.session.timers import Timers
 from agentkit.session.turns import Turns
 from agentkit.session.updates import Updates
@@ -71,9 +69,6 @@ from agentkit.tools.context import SessionHandle
 from agentkit.transports.base import Provider, Transport
 
 logger = logging.getLogger("agentkit.session")
-
-FAILURES = 5
-"""Failures in a row after which a wire tap is switched off."""
 
 
 class Engine:
@@ -116,8 +111,7 @@ class Engine:
         )
         self._chain = Chain(middleware, guards, inbound=self._arrived, outbound=self._bottom, report=self._layer_report)
         self._calls.wrap(self._chain.around_call)
-        self._taps = [layer for layer in self._chain.layers if layer.overrides("on_wire")]
-        self._tap_failures: dict[int, int] = {}
+        self._taps = Taps(self._chain.layers, self._layer_report)
         self._inbound: Lane[ServerEvent | SessionEvent] = Lane(self._through, self._start, self._inbound_failed)
         self._outbound: Lane[ClientEvent] = Lane(self._through, self._start, self._outbound_failed)
         self._connected = anyio.Event()
@@ -169,45 +163,6 @@ class Engine:
             self._connect_error = exc
             self._connected.set()
 
-    async def make_ready(self, settings: AnySettings | None, seconds: float) -> None:
-        """Wait for the session, ask for its settings and tools, and wait until they are confirmed.
-
-        Raises:
-            TransportError: The connection was lost before.
-            ServerError: The server refused the settings.
-            RemoteProtocolError: The server said nothing for ``seconds``.
-        """
-        wanted = self._with_tools(settings)
-        with self._updates.patience(seconds, "session.created"):
-            await self._created.wait()
-        if self.ended is not None:
-            raise self.ended.error or self._closed_error()
-        if wanted is not None:
-            await self._update(wanted, seconds)
-
-    def tool_definitions(self) -> tuple[FunctionTool, ...]:
-        """Return the session's tools as the model sees them."""
-        return tuple(
-            tool if isinstance(tool, FunctionTool) else definition_of(tool, examples=self.provider.wants_examples)
-            for tool in self._calls.tools.values()
-        )
-
-    def _with_tools(self, settings: AnySettings | None) -> AnySettings | None:
-        if not self._calls.tools:
-            return settings
-        if settings is not None and not isinstance(settings, Settings):
-            return settings  # a transcription session has no responses, so no tools
-        own = self.tool_definitions()
-        given = settings.tools if settings is not None and isinstance(settings.tools, tuple) else ()
-        return replace(settings or Settings(), tools=(*own, *given))
-
-    async def _update(self, settings: AnySettings, seconds: float) -> None:
-        event_id = self._core.next_id()
-        waiter = self._updates.expect(event_id)
-        await self._command(self._core.update(settings, event_id))
-        with self._updates.patience(seconds, "session.updated"):
-            await waiter.wait()
-
     async def shut_down(self, cause: str = "closed") -> None:
         """End the session and close its connection."""
         await self._end(cause, None)
@@ -229,7 +184,7 @@ class Engine:
                 return
             event = decode_server(frame)
             if self._taps:
-                self._tap("in", frame, event)
+                self._taps.show("in", frame, event)
             effects = effects_of(event)
             if effects and type(effects[0]) is Suppress:
                 continue
@@ -375,22 +330,7 @@ class Engine:
 
     def _written(self, raw: bytes, event: ClientEvent) -> None:
         if self._taps:
-            self._tap("out", raw, event)
-
-    def _tap(self, direction: Any, raw: bytes, event: Event) -> None:
-        for layer in tuple(self._taps):
-            try:
-                layer.on_wire(direction, raw, event)
-            except Exception as exc:  # isolation boundary: a tap only watches
-                failures = self._tap_failures[id(layer)] = self._tap_failures.get(id(layer), 0) + 1
-                logger.error("middleware %s failed in on_wire", layer.name, exc_info=exc)
-                if failures >= FAILURES:
-                    self._taps.remove(layer)
-                if failures in (1, FAILURES):
-                    self._layer_report("failed" if failures == 1 else "switched off", layer, event, exc)
-            else:
-                if self._tap_failures:
-                    self._tap_failures.pop(id(layer), None)
+            self._taps.show("out", raw, event)
 
     def _layer_report(self, what: str, layer: Middleware, subject: Event | ToolCall, error: Exception | None) -> None:
         if self.ended is not None:
@@ -499,16 +439,3 @@ class Engine:
 async def _outside(function: Callable[..., Awaitable[object]], args: tuple[object, ...]) -> None:
     outside()
     await function(*args)
-
-
-def definition_of(tool: "Tool[..., object]", *, examples: bool = False) -> FunctionTool:
-    """Return a tool as the model sees it.
-
-    Args:
-        tool: The tool.
-        examples: Whether its example phrases go along, as the keyword ``examples`` of its parameters' schema.
-    """
-    parameters = tool.parameters
-    if examples and tool.examples:
-        parameters = {**parameters, "examples": list(tool.examples)}
-    return FunctionTool(name=tool.name, description=tool.description, parameters=parameters)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
 import anyio
+from msgspec.structs import replace
 
 from agentkit.errors import LocalProtocolError, SessionClosedError, TransportError
 from agentkit.events import (
@@ -43,6 +44,42 @@ class Session(Engine):
     its connection was lost, ``LocalProtocolError`` for what may not be sent now, and ``MiddlewareError`` where a guard
     failed.
     """
+
+    async def make_ready(self, settings: AnySettings | None, seconds: float) -> None:
+        """Wait for the session, ask for its settings and tools, and wait until they are confirmed.
+
+        Raises:
+            TransportError: The connection was lost before.
+            ServerError: The server refused the settings.
+            RemoteProtocolError: The server said nothing for ``seconds``.
+        """
+        wanted = self._with_tools(settings)
+        with self._updates.patience(seconds, "session.created"):
+            await self._created.wait()
+        if self.ended is not None:
+            raise self.ended.error or self._closed_error()
+        if wanted is not None:
+            await self._update(wanted, seconds)
+
+    def tool_definitions(self) -> tuple[FunctionTool, ...]:
+        """Return the session's tools as the model sees them."""
+        return self._calls.definitions(examples=self.provider.wants_examples)
+
+    def _with_tools(self, settings: AnySettings | None) -> AnySettings | None:
+        if not self._calls.tools:
+            return settings
+        if settings is not None and not isinstance(settings, Settings):
+            return settings  # a transcription session has no responses, so no tools
+        own = self.tool_definitions()
+        given = settings.tools if settings is not None and isinstance(settings.tools, tuple) else ()
+        return replace(settings or Settings(), tools=(*own, *given))
+
+    async def _update(self, settings: AnySettings, seconds: float) -> None:
+        event_id = self._core.next_id()
+        waiter = self._updates.expect(event_id)
+        await self._command(self._core.update(settings, event_id))
+        with self._updates.patience(seconds, "session.updated"):
+            await waiter.wait()
 
     # Listening
 

@@ -7,6 +7,9 @@ from agentkit.errors import AgentkitError
 from agentkit.events import ToolFinished, TurnCompleted, Usage
 from agentkit.protocol import TurnState
 
+CALLS = 256
+"""Outcomes of calls that are kept for turns which have not ended."""
+
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """What the agent did in answer to one input, tool rounds included."""
@@ -57,6 +60,8 @@ class Turns:
     def tool_finished(self, event: ToolFinished) -> None:
         """Keep a call's outcome for its turn."""
         self._calls[event.call_id] = event
+        if len(self._calls) > CALLS:  # of turns that ended before their calls did
+            del self._calls[next(iter(self._calls))]
 
     def ended(self, turn: TurnState) -> TurnCompleted:
         """Hand a turn to who waits for it, and describe it."""
