@@ -12,9 +12,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from tests.benchmarks.handwritten import HandwrittenPeer
     from tests.benchmarks.hooks import Hooks
-    from tests.benchmarks.ours import AgentkitPeer
 else:  # this file runs as a script
     from hooks import Hooks
 
@@ -120,10 +118,16 @@ class Worker:
 def _maker(name: str) -> Callable[[], Peer]:
     # Each peer pays for its own imports alone.
     if name == "agentkit":
-        from ours import AgentkitPeer
+        if TYPE_CHECKING:
+            from tests.benchmarks.ours import AgentkitPeer
+        else:
+            from ours import AgentkitPeer
 
         return AgentkitPeer
-    from handwritten import HandwrittenPeer
+    if TYPE_CHECKING:
+        from tests.benchmarks.handwritten import HandwrittenPeer
+    else:
+        from handwritten import HandwrittenPeer
 
     return HandwrittenPeer
 

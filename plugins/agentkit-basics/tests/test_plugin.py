@@ -21,6 +21,12 @@ def built(name: str) -> Tool[..., object]:
     return entry.make(msgspec.convert(OPTIONS.get(name, {}), entry.config))
 
 
+def properties(tool: Tool[..., object]) -> dict[str, dict[str, object]]:
+    found = tool.parameters["properties"]
+    assert isinstance(found, dict)
+    return found
+
+
 def test_every_tool_is_registered() -> None:
     assert Plugins.from_modules({"basics": agentkit_basics}, builtin=False).names("tools") == NAMES
 
@@ -35,19 +41,20 @@ def test_every_tool_describes_itself_and_its_arguments(name: str) -> None:
     assert tool.name == name
     assert tool.description
     assert tool.examples
-    for properties in tool.parameters["properties"].values():
-        assert properties["description"]
+    for argument in properties(tool).values():
+        assert argument["description"]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_context_is_not_in_the_schema(name: str) -> None:
-    assert "context" not in built(name).parameters["properties"]
+    assert "context" not in properties(built(name))
 
 
 @pytest.mark.parametrize(
     "item", [item for item in register_tools() if isinstance(item, Factory)], ids=lambda item: item.name
 )
 def test_every_option_has_its_documentation(item: Factory[Tool[..., object]]) -> None:
+    assert item.config is not None
     source = inspect.getsource(item.config)
     for field in msgspec.structs.fields(item.config):
         after = source.split(f"    {field.name}: ", 1)[1].split("\n", 2)[1]
