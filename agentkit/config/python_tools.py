@@ -2,11 +2,13 @@
 
 import importlib
 import importlib.util
+import inspect
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
+from agentkit.registry import nearest
 from agentkit.tools import Tool, tool
 
 
@@ -37,16 +39,23 @@ def load_python_tool(reference: str, folders: tuple[Path, Path] | None) -> "Tool
     module = _from_file(home, folders) if home.endswith(".py") else _from_package(home)
     found: object = getattr(module, name, None)
     if found is None:
-        functions = sorted(key for key, value in vars(module).items() if callable(value) and not key.startswith("_"))
-        raise PythonToolError(f"{home} has no `{name}`", f"it has: {', '.join(functions[:12]) or 'no functions'}")
+        own = [key for key, value in vars(module).items() if _is_own(module, value) and not key.startswith("_")]
+        near = nearest(name, own)
+        said = f"did you mean `{near[0]}`?" if near else f"it has: {', '.join(sorted(own)[:12]) or 'no functions'}"
+        raise PythonToolError(f"{home} has no `{name}`", said)
     if isinstance(found, Tool):
         return found
     if not callable(found):
-        raise PythonToolError(f"`{name}` of {home} is no function but a {type(found).__name__}")
+        raise PythonToolError(f"`{name}` of {home} is no function; it is of type {type(found).__name__}")
     try:
         return tool(found)
     except TypeError as exc:
         raise PythonToolError(f"`{name}` of {home} cannot be a tool: {exc}") from exc
+
+
+def _is_own(module: ModuleType, value: object) -> bool:
+    """Tell whether a module's value is a tool, or a function that was written there."""
+    return isinstance(value, Tool) or (inspect.isfunction(value) and value.__module__ == module.__name__)
 
 
 def _from_file(home: str, folders: tuple[Path, Path] | None) -> ModuleType:
@@ -82,8 +91,4 @@ def _from_package(home: str) -> ModuleType:
 
 
 def _failed(home: str, exc: BaseException) -> NoReturn:
-    line = exc.__traceback__
-    while line is not None and line.tb_next is not None:
-        line = line.tb_next
-    where = f" (line {line.tb_lineno})" if line is not None else ""
-    raise PythonToolError(f"{home} could not be imported: {type(exc).__name__}: {exc}{where}") from exc
+    raise PythonToolError(f"{home} could not be imported: {type(exc).__name__}: {exc}") from exc

@@ -45,8 +45,11 @@ async def open(
         ConnectError: The connection could not be opened.
         ServerError: The server refused the settings.
         RemoteProtocolError: The server did not answer as a Realtime server does.
-        TypeError: Two tools have one name, or a layer has no hook.
+        TypeError: Something is no tool, two tools have one name, or a layer has no hook.
     """
+    for each in tools:
+        if not isinstance(each, Tool | FunctionTool):
+            raise TypeError(f"{each!r} is no tool; decorate the function with @agentkit.tool")
     names = [tool.name for tool in tools]
     if len(set(names)) < len(names):
         doubled = sorted({str(name) for name in names if names.count(name) > 1})

@@ -246,3 +246,11 @@ async def test_an_agent_without_its_tools_can_only_talk() -> None:
     agent = agent_of(BASE + "tools: [{use: ping}]\n")
     async with agent.open(tools=False) as session:
         assert session.tools == {}
+
+
+def test_a_mistyped_function_gets_the_nearest_of_the_files_own(tmp_path: Path) -> None:
+    (tmp_path / "tools.py").write_text("from enum import Enum\ndef opening_hours(shop: str) -> str: return shop\n")
+    file = tmp_path / "agent.yaml"
+    file.write_text(BASE + "tools:\n  - python: ./tools.py:opening\n")
+    _, diagnostics = examine(file, environ={}, plugins=Plugins.from_modules({}))
+    assert diagnostics[0].hint == "did you mean `opening_hours`?"
