@@ -3,14 +3,10 @@
 import asyncio
 import base64
 import json
-from typing import TYPE_CHECKING
 
 from websockets.asyncio.client import connect
 
-if TYPE_CHECKING:
-    from tests.benchmarks.hooks import TOOL, Hooks
-else:  # these files run as scripts
-    from hooks import TOOL, Hooks
+from tests.benchmarks.hooks import TOOL, Hooks
 
 
 class HandwrittenPeer:

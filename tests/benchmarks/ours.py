@@ -1,5 +1,7 @@
 """agentkit as the benchmark measures it: state kept, and one layer in the way of every delta, as in a real program."""
 
+from __future__ import annotations
+
 import asyncio
 from typing import TYPE_CHECKING
 
@@ -14,10 +16,8 @@ from agentkit.events import (
 )
 from agentkit.protocol import Limits
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # driver.py gives another harness's hooks, which are alike
     from tests.benchmarks.hooks import Hooks
-else:  # these files run as scripts
-    from hooks import Hooks
 
 LIMITS = SessionLimits(core=Limits(tool_calls_per_turn=None))
 """The benchmark calls tools hundreds of times in one turn."""

@@ -9,12 +9,9 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from tests.benchmarks.hooks import Hooks
-else:  # this file runs as a script
-    from hooks import Hooks
+from tests.benchmarks.hooks import Hooks
 
 FRAME = bytes(range(256)) * 3 + bytes(192)
 """20 ms of pcm16 at 24 kHz."""
@@ -118,16 +115,10 @@ class Worker:
 def _maker(name: str) -> Callable[[], Peer]:
     # Each peer pays for its own imports alone.
     if name == "agentkit":
-        if TYPE_CHECKING:
-            from tests.benchmarks.ours import AgentkitPeer
-        else:
-            from ours import AgentkitPeer
+        from tests.benchmarks.ours import AgentkitPeer
 
         return AgentkitPeer
-    if TYPE_CHECKING:
-        from tests.benchmarks.handwritten import HandwrittenPeer
-    else:
-        from handwritten import HandwrittenPeer
+    from tests.benchmarks.handwritten import HandwrittenPeer
 
     return HandwrittenPeer
 
