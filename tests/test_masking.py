@@ -44,3 +44,18 @@ def test_fields_that_hold_a_secret_are_masked_and_the_text_stays_json() -> None:
 def test_ordinary_text_is_left_alone() -> None:
     text = "the basket-weaver asks: is sk-8 a size? risk-averse monkeys"
     assert Masker(environ={"USER": "ada"}).text(text) == text
+
+
+def test_a_number_that_holds_a_secret_stays_a_number() -> None:
+    masker = Masker(["12345678"], environ={})
+    assert json.loads(masker.bytes(b'{"expires_at":1712345678,"pin":"12345678"}')) == {
+        "expires_at": 1712345678,
+        "pin": "***",
+    }
+
+
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_a_secret_is_found_however_json_writes_it(ascii_only: bool) -> None:
+    secret = 'pässwört\n"123"'
+    data = json.dumps({"said": f"it is {secret}."}, ensure_ascii=ascii_only).encode()
+    assert json.loads(Masker([secret], environ={}).bytes(data)) == {"said": "it is ***."}

@@ -13,6 +13,7 @@ from agentkit.errors import MiddlewareError
 from agentkit.events import ClientEvent, Event
 from agentkit.middleware.base import Middleware, Next, NextCall
 from agentkit.tools import ToolCall, ToolResult
+from agentkit.tools.cancellation import is_strays
 
 FAILURES = 5
 """Failures in a row after which an observer is switched off."""
@@ -150,9 +151,10 @@ class _Link:
         passing = _Passing(self, event)
         try:
             await self.handler(event, passing)
-        except Exception as exc:  # isolation boundary: one layer's fault must not end the session
-            if exc is passing.beyond:
+        except BaseException as caught:  # isolation boundary: one layer's fault must not end the session
+            if caught is passing.beyond or not (isinstance(caught, Exception) or is_strays(caught)):
                 raise
+            exc = as_fault(caught)
             state.failed(event, exc)
             if passing.beyond is not None:
                 raise passing.beyond from None  # not this layer's to hide behind its own fault
@@ -242,10 +244,10 @@ class _CallLink:
             changed = await state.layer.wrap_tool_call(call, call_next)
             if not isinstance(changed, ToolResult):
                 raise TypeError(f"wrap_tool_call returned {type(changed).__name__}, not a ToolResult")
-        except Exception as exc:  # isolation boundary: one layer's fault must still give the call an answer
-            if exc is beyond:
+        except BaseException as caught:  # isolation boundary: one layer's fault must still give the call an answer
+            if caught is beyond or not (isinstance(caught, Exception) or is_strays(caught)):
                 raise
-            state.failed(call, exc)
+            state.failed(call, as_fault(caught))
             if beyond is not None:
                 raise beyond from None
             if state.layer.critical:
@@ -253,6 +255,15 @@ class _CallLink:
             return result if result is not None else await self.following(call)
         state.failures = 0
         return changed
+
+
+def as_fault(caught: BaseException) -> Exception:
+    """Return what a layer did wrong: its error, or that it let a cancellation out which nobody asked for."""
+    if isinstance(caught, Exception):
+        return caught
+    fault = RuntimeError("a cancellation that nobody asked for came out of it, as of a task that it awaited")
+    fault.__cause__ = caught
+    return fault
 
 
 def subject_name(subject: Event | ToolCall) -> str:

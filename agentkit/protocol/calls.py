@@ -102,6 +102,11 @@ class Ledger:
         return call
 
     @property
+    def due(self) -> bool:
+        """Whether a call's output is still to be made or written."""
+        return any(call.status in (CallStatus.RUNNING, CallStatus.DONE) for call in self._calls.values())
+
+    @property
     def running(self) -> list[Call]:
         """Calls whose output is due."""
         return [call for call in self._calls.values() if call.status is CallStatus.RUNNING]

@@ -173,6 +173,10 @@ class Core:
             )
         if call.settled:
             raise LocalProtocolError(f"the call {item.call_id!r} of {call.name} has its output already")
+        try:
+            item.output.encode()
+        except UnicodeEncodeError as exc:
+            raise LocalProtocolError(f"the output of the call of {call.name} is no text: {exc}") from exc
         self.calls.finish(call.call_id, item.output)
         if call.item_id is not None and (call.item_id in self.deleting or self.conversation.was_deleted(call.item_id)):
             notice = Notice(
@@ -278,6 +282,11 @@ class Core:
     def cancel(self, response_id: str | None = None) -> list[Effect]:
         """Stop the active response, or one by its id; nothing where none is active."""
         return self.responses.cancel(response_id)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is due: no response, no output of a call, no retry."""
+        return self.responses.quiet and not self.calls.due
 
     def interrupt(self, heard_ms: int | None = None, *, by_speech: bool = False) -> list[Effect]:
         """Cut the agent off: drop what is not played, cut the item to what was heard, stop what is being made.

@@ -65,6 +65,20 @@ class Arbiter:
     # Wanting
 
     @property
+    def quiet(self) -> bool:
+        """Whether no response is active, asked for, waiting or to be tried again, in the conversation or beside it."""
+        return not (
+            self.requested
+            or self.active
+            or self.beside
+            or self._queue
+            or self._joining
+            or self._expected
+            or self._beside_wanted
+            or self._retrying
+        )
+
+    @property
     def state(self) -> str:
         """``idle``, ``requested``, ``active`` or ``cancelling``."""
         if any(not response.cancelling for response in self.active.values()):

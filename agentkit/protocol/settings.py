@@ -101,7 +101,9 @@ class SettingsState:
         return voice is not UNSET and voice != known
 
     def dropped(self, event_id: str, error: AgentkitError) -> list[Effect]:
-        """A layer dropped an update."""
+        """An update was not written, by a layer's will or because it could not be."""
+        self._sent.pop(event_id, None)
+        self._waiting = [event for event in self._waiting if event.event_id != event_id]
         return [UpdateEnded(event_id, error)]
 
     def on_created(self, session: AnyServerSession) -> list[Effect]:

@@ -16,7 +16,6 @@ from anyio.lowlevel import checkpoint
 from agentkit.errors import (
     AgentkitError,
     ConnectError,
-    LocalProtocolError,
     MiddlewareError,
     SessionClosedError,
     TransportError,
@@ -35,6 +34,7 @@ from agentkit.events import (
     ServerEvent,
     SessionEnded,
     SessionEvent,
+    TurnCompleted,
     decode_server,
     encode_client,
 )
@@ -57,9 +57,9 @@ from agentkit.protocol import (
 from agentkit.session.calls import Calls
 from agentkit.session.fanout import FanOut
 from agentkit.session.history import History
-from agentkit.session.lane import Lane, outside
+from agentkit.session.lane import Lane, is_inside, outside
 from agentkit.session.limits import SessionLimits
-from agentkit.session.outbox import Outbox
+from agentkit.session.outbox import Frame, Outbox
 from agentkit.session.taps import Taps
 from agentkit.session.timers import Timers
 from agentkit.session.turns import Turns
@@ -69,6 +69,9 @@ from agentkit.tools.context import SessionHandle
 from agentkit.transports.base import Provider, Transport
 
 logger = logging.getLogger("agentkit.session")
+
+END_SECONDS = 2.0
+"""How long the layers may take over the session's last event."""
 
 
 class Engine:
@@ -119,7 +122,11 @@ class Engine:
         self._created = anyio.Event()
         self._finished = anyio.Event()
         self._ending: str | None = None
-        self._tasks: anyio.abc.TaskGroup
+        self._tasks: anyio.abc.TaskGroup | None = None
+        self._early: list[tuple[Callable[..., Awaitable[object]], tuple[object, ...]]] = []
+        """What layers started before the session had tasks."""
+        self._told: AgentkitError | None = None
+        """The last error of a write that the core was told of."""
         self._transport: Transport | None = None
         self._outbox = Outbox(self._written)
 
@@ -132,6 +139,9 @@ class Engine:
             ConnectError: The connection could not be opened.
         """
         self._tasks = tasks
+        early, self._early = self._early, []
+        for function, args in early:
+            self.start_soon(function, *args)
         tasks.start_soon(self._timers.run)
         tasks.start_soon(self._connection)
         await self._connected.wait()
@@ -156,7 +166,7 @@ class Engine:
             async with self.provider.connect() as transport:
                 self._transport = transport
                 self._outbox.attach(transport)
-                self._tasks.start_soon(self._outbox.run)
+                self._start(self._outbox.run)
                 self._connected.set()
                 await self._read(transport)
         except ConnectError as exc:
@@ -181,6 +191,8 @@ class Engine:
                 await self._end("connection_lost" if exc.retryable else "ended_by_server", exc)
                 return
             except SessionClosedError:
+                return
+            if self.ended is not None:
                 return
             event = decode_server(frame)
             if self._taps:
@@ -220,10 +232,27 @@ class Engine:
         self._outbox.fail(closed)
         self._turns.fail(closed)
         self._updates.fail(closed)
-        await self._emit(self.ended)
-        self._fanout.end(error)
-        self._created.set()
-        self._finished.set()
+        self._outbound.close(closed)
+        if is_inside():  # a layer that waited for its own lane would wait for ever
+            self.start_soon(self._wind_up, self.ended, closed)
+        else:
+            await self._wind_up(self.ended, closed)
+
+    async def _wind_up(self, ended: SessionEnded, closed: AgentkitError) -> None:
+        """Tell everybody that the session is over, in bounded time, whatever a layer does with the last event."""
+        try:
+            with anyio.move_on_after(END_SECONDS, shield=True) as patience:
+                await self._emit(ended)
+            if patience.cancelled_caught:
+                self._fanout.deliver(ended)
+        finally:
+            self._inbound.close(closed)
+            self._fanout.end(ended.error if isinstance(ended.error, AgentkitError) else None)
+            self._created.set()
+            self._finished.set()
+            if self._transport is not None:
+                with anyio.CancelScope(shield=True):  # bounded by the transport
+                    await self._transport.aclose()
 
     def _closed_error(self) -> SessionClosedError:
         return SessionClosedError("the session is closed; open a new one to go on")
@@ -251,15 +280,58 @@ class Engine:
         self._fanout.deliver(event)
 
     async def _bottom(self, event: ClientEvent) -> None:
+        """Hand an event to the core, and write what it lets pass.
+
+        The core counts on every effect, so a caller's cancellation strikes only after all of them, while the frames are
+        on their way; those are written all the same.
+        """
+        frames: list[Frame] = []
+        later: list[Effect] = []
+        failed: AgentkitError | None = None
         for effect in self._core.outgoing(event):
-            if type(effect) is Transmit:
-                try:
-                    await self._outbox.write(encode_client(effect.event, self.provider.dialect), effect.event)
-                except AgentkitError as exc:
-                    await self._apply(self._core.dropped(effect.event, exc))
-                    raise
+            if type(effect) is not Transmit:
+                if (do := self._at_once.get(type(effect))) is not None:
+                    do(effect)
+                else:
+                    later.append(effect)
+                continue
+            try:
+                frame = self._outbox.put(encode_client(effect.event, self.provider.dialect), effect.event)
+            except AgentkitError as exc:
+                self._told = failed = exc
+                later += self._core.dropped(effect.event, exc)
             else:
-                await self._apply_one(effect)
+                if frame is not None:
+                    frames.append(frame)
+        if later:
+            await self._apply_whole(later)
+        if failed is not None:
+            raise failed
+        for frame in frames:
+            try:
+                await frame.wait()
+            except AgentkitError as exc:
+                self._told = exc
+                await self._apply_whole(self._core.dropped(frame.event, exc))
+                raise
+        self.end_if_quiet()
+
+    async def _apply_whole(self, effects: list[Effect]) -> None:
+        """Apply effects all of them, even where the caller is cancelled: what a layer takes is left to a task."""
+        if self._inbound.busy or any(self._passes_layers(effect) for effect in effects):
+            self.start_soon(self._apply, effects)
+        else:
+            with anyio.CancelScope(shield=True):  # nothing here waits
+                await self._apply(effects)
+
+    def _passes_layers(self, effect: Effect) -> bool:
+        match effect:
+            case Emit(event):
+                return self._chain.compiled(type(event)) is not None
+            case TurnEnded():
+                return self._chain.compiled(TurnCompleted) is not None
+            case _:
+                return False
 
     async def _emit(self, event: SessionEvent) -> None:
         if self._chain.compiled(type(event)) is None and not self._inbound.busy:
@@ -286,7 +358,7 @@ class Engine:
                 await self._propose(event)
             case TurnEnded(turn):
                 await self._emit(self._turns.ended(turn))
-                await self._after_turn()
+                self._after_turn()
             case _:
                 self._at_once[type(effect)](effect)
 
@@ -305,17 +377,17 @@ class Engine:
 
     def _post(self, event: ClientEvent) -> None:
         try:
-            self._outbox.post(encode_client(event, self.provider.dialect), event)
-        except LocalProtocolError as exc:
+            self._outbox.put(encode_client(event, self.provider.dialect), event)
+        except AgentkitError as exc:
             self._outbound_failed(event, exc)
 
     async def _propose(self, event: ClientEvent) -> None:
         """Hand an event of the core's to the top of the layers, without waiting for them."""
-        if self._chain.compiled(type(event)) is not None or self._outbound.busy:
-            self._outbound.post(event)
-            return
         try:
-            await self._apply(self._core.outgoing(event))
+            if self._chain.compiled(type(event)) is not None or self._outbound.busy:
+                self._outbound.post(event)
+            else:
+                await self._apply(self._core.outgoing(event))
         except AgentkitError as exc:
             self._outbound_failed(event, exc)
 
@@ -362,19 +434,21 @@ class Engine:
             return
         logger.warning("%s was not sent: %s", event.wire_type, error)
         self.notice("not_sent", f"{event.wire_type} was not sent: {error}")
-        effects = self._core.dropped(event, error)
+        effects = [] if error is self._told else self._core.dropped(event, error)
         if effects:
             self.start_soon(self._apply, effects)
 
     # Tools and time
 
     def _start_tool(self, start: StartTool) -> None:
-        self._tasks.start_soon(self._run_tool, start)
+        if self.ended is None and self._tasks is not None:
+            self._tasks.start_soon(self._run_tool, start)
 
     async def _run_tool(self, start: StartTool) -> None:
         output = await self._calls.run(start)
         if output is not None and self.ended is None:
             await self._apply(self._core.finish_call(start.call_id, output))
+            self.end_if_quiet()
 
     def _tool_context(self, call: ToolCall) -> ToolContext:
         # The engine is always a Session, which has what tools may use; the class itself is above this module.
@@ -383,21 +457,40 @@ class Engine:
     async def _timer(self, name: str) -> None:
         await self._apply(self._core.timer(name))
 
-    async def _after_turn(self) -> None:
+    def _after_turn(self) -> None:
         limit = self._limits.turns
-        if limit is not None and self._turns.count >= limit:
-            await self._limit(f"{limit} turns are over, the session's limit (limits.turns)")
-        elif self._ending is not None and self._core.responses.state == "idle":
-            await self._end("closed", None)
+        if limit is not None and self._turns.count >= limit and self.ended is None:
+            said = "1 turn is" if limit == 1 else f"{limit} turns are"
+            self.start_soon(self._limit, f"{said} over, the session's limit (limits.turns)")
+        else:
+            self.end_if_quiet()
+
+    def end_if_quiet(self) -> None:
+        """End a session that was asked to end, once nothing is due any more."""
+        if self._ending is not None and self.ended is None and self._core.quiet:
+            self.start_soon(self._end, "closed", None)
 
     def _start(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._tasks.start_soon(function)
+        if self._tasks is not None:
+            self._tasks.start_soon(function)
 
     # For layers, tools and applications
 
     def start_soon(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
-        """Start a task that ends with the session at the latest."""
-        self._tasks.start_soon(_outside, function, args)
+        """Start a task that ends with the session at the latest; an error of its own is told by a ``Notice``."""
+        if self._tasks is None:
+            self._early.append((function, args))
+        else:
+            self._tasks.start_soon(self._isolated, function, args)
+
+    async def _isolated(self, function: Callable[..., Awaitable[object]], args: tuple[object, ...]) -> None:
+        outside()
+        try:
+            await function(*args)
+        except Exception as exc:  # isolation boundary: a layer's task must not end the session
+            if self.ended is None:
+                logger.error("a task of the session failed", exc_info=exc)
+                self.notice("task_failed", f"a background task failed: {type(exc).__name__}: {exc}")
 
     def notice(self, code: str, message: str, *, level: str = "warning", hint: str | None = None) -> None:
         """Tell a person something in one line, as a ``Notice`` event; nothing once the session has ended."""
@@ -424,18 +517,27 @@ class Engine:
 
     def _check_open(self) -> None:
         if self.ended is not None:
-            raise self.ended.error if isinstance(self.ended.error, AgentkitError) else self._closed_error()
+            error = self.ended.error if isinstance(self.ended.error, AgentkitError) else self._closed_error()
+            raise error.with_traceback(None)
 
-    async def _command(self, effects: list[Effect]) -> None:
-        """Apply a command's effects for its caller, who waits until they are sent."""
+    async def _command(self, effects: list[Effect], *, go_on: bool = False) -> None:
+        """Apply a command's effects for its caller, who waits until they are sent.
+
+        Args:
+            effects: What the core made of the command.
+            go_on: Whether an effect that is refused leaves the others in force; the first error is raised at the end.
+        """
         self._check_open()
+        first: AgentkitError | None = None
         for effect in effects:
-            if isinstance(effect, Propose):
-                await self.send(effect.event)
-            else:
-                await self._apply_one(effect)
-
-
-async def _outside(function: Callable[..., Awaitable[object]], args: tuple[object, ...]) -> None:
-    outside()
-    await function(*args)
+            try:
+                if isinstance(effect, Propose):
+                    await self.send(effect.event)
+                else:
+                    await self._apply_one(effect)
+            except AgentkitError as exc:
+                if not go_on:
+                    raise
+                first = first or exc
+        if first is not None:
+            raise first

@@ -110,7 +110,7 @@ class Subscription(Generic[E]):
         if isinstance(event, ResponseOutputAudioDelta):
             self._audio_size += len(event.delta)
             self._events.append(event)
-            if self._audio_size > MAX_AUDIO_BYTES:
+            while self._audio_size > MAX_AUDIO_BYTES:
                 self._drop_oldest_audio()
         elif self._control >= MAX_EVENTS:
             self._fanout.remove(self)
@@ -123,8 +123,12 @@ class Subscription(Generic[E]):
         else:
             self._control += 1
             self._events.append(event)
+        self._wake()
+
+    def _wake(self) -> None:
         if self._waiting is not None:
             self._waiting.set()
+            self._waiting = None
 
     def _drop_oldest_audio(self) -> None:
         for index, event in enumerate(self._events):
@@ -138,8 +142,7 @@ class Subscription(Generic[E]):
         """Take the end of the session; what is buffered can still be read."""
         self._ended = True
         self._error = error
-        if self._waiting is not None:
-            self._waiting.set()
+        self._wake()
 
     def close(self) -> None:
         """Stop listening; what is buffered can still be read."""
@@ -160,13 +163,11 @@ class Subscription(Generic[E]):
             if self._ended:
                 if self._error is not None:
                     error, self._error = self._error, None
-                    raise error
+                    raise error.with_traceback(None)
                 raise StopAsyncIteration
-            self._waiting = anyio.Event()
-            try:
-                await self._waiting.wait()
-            finally:
-                self._waiting = None
+            if self._waiting is None:
+                self._waiting = anyio.Event()
+            await self._waiting.wait()
         event: E = self._events.popleft()
         if isinstance(event, ResponseOutputAudioDelta):
             self._audio_size -= len(event.delta)

@@ -51,6 +51,7 @@ class Lane(Generic[E]):
         self._start_soon = start_soon
         self._failed = failed
         self._queue: deque[_Entry] = deque()
+        self._closed: AgentkitError | None = None
         self.busy = False
 
     async def send(self, event: E) -> None:
@@ -61,7 +62,10 @@ class Lane(Generic[E]):
 
         Raises:
             LocalProtocolError: A layer adds events without end.
+            SessionClosedError: Nothing passes any more; ``ConnectionLostError`` where the connection was lost.
         """
+        if self._closed is not None:
+            raise self._closed.with_traceback(None)
         if _inside.get():
             self.post(event)
         elif not self.busy:
@@ -72,7 +76,7 @@ class Lane(Generic[E]):
             assert entry.done is not None
             await entry.done.wait()
             if entry.error is not None:
-                raise entry.error
+                raise entry.error.with_traceback(None)
 
     async def send_now(self, event: E, through: Callable[[E], Awaitable[None]]) -> None:
         """Take an event through, by the way that the caller knows; only where the lane is not busy."""
@@ -100,10 +104,19 @@ class Lane(Generic[E]):
             self._next()
 
     def _next(self) -> None:
-        if self._queue:
+        if self._queue and self._closed is None:
             self._start_soon(self._drain)
         else:
             self.busy = False
+
+    def close(self, error: AgentkitError) -> None:
+        """Nothing passes any more: everybody who waits is told."""
+        self._closed = error
+        while self._queue:
+            entry = self._queue.popleft()
+            entry.error = error
+            if entry.done is not None:
+                entry.done.set()
 
     async def _drain(self) -> None:
         _inside.set(True)  # this task has no other work
@@ -119,6 +132,11 @@ class Lane(Generic[E]):
                 if entry.done is not None:
                     entry.done.set()
         self.busy = False
+
+
+def is_inside() -> bool:
+    """Tell whether a layer is running in this task, which must then not wait for a lane."""
+    return _inside.get()
 
 
 def outside() -> None:

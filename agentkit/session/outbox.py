@@ -1,6 +1,7 @@
-"""Frames on their way to the transport: one writer at a time, in order, and the wire tap for what was written.
+"""Frames on their way to the transport: one writer, in order, and the wire tap for what was written.
 
-Rule: a frame counts as sent, and is shown to the taps, when the transport took it.
+Rule: a frame counts as sent, and is shown to the taps, when the transport took it. Whoever waits for a frame may be
+cancelled; the frame is not.
 """
 
 from collections import deque
@@ -13,14 +14,32 @@ from agentkit.events import ClientEvent
 from agentkit.transports.base import Transport
 
 
-class _Frame:
+class Frame:
+    """A frame that is not written yet."""
+
     __slots__ = ("done", "error", "event", "raw")
 
-    def __init__(self, raw: bytes, event: ClientEvent, done: anyio.Event | None) -> None:
+    def __init__(self, raw: bytes, event: ClientEvent) -> None:
         self.raw = raw
         self.event = event
-        self.done = done
+        self.done = anyio.Event()
         self.error: AgentkitError | None = None
+
+    def end(self, error: AgentkitError | None) -> None:
+        """The frame was written, or never will be."""
+        self.error = error
+        self.done.set()
+
+    async def wait(self) -> None:
+        """Wait until the frame is written.
+
+        Raises:
+            TransportError: The connection is gone.
+            SessionClosedError: It was closed from this side.
+        """
+        await self.done.wait()
+        if self.error is not None:
+            raise self.error.with_traceback(None)
 
 
 class Outbox:
@@ -29,7 +48,7 @@ class Outbox:
     def __init__(self, sent: Callable[[bytes, ClientEvent], None]) -> None:
         self._transport: Transport | None = None
         self._sent = sent
-        self._frames: deque[_Frame] = deque()
+        self._frames: deque[Frame] = deque()
         self._writing = False
         self._wake = anyio.Event()
         self._broken: AgentkitError | None = None
@@ -38,70 +57,51 @@ class Outbox:
         """Write to this connection from now on."""
         self._transport = transport
 
-    async def write(self, raw: bytes, event: ClientEvent) -> None:
-        """Write a frame after those before it, and wait until the transport took it.
+    def put(self, raw: bytes, event: ClientEvent) -> Frame | None:
+        """Write a frame after those before it: at once where nothing blocks, else by ``run``.
+
+        Returns:
+            The frame to wait for; None where it is written already.
 
         Raises:
             TransportError: The connection is gone.
-            SessionClosedError: It was closed from this side.
+            SessionClosedError: It was closed from this side, or never open.
         """
-        if self._writing or self._frames:
-            frame = _Frame(raw, event, anyio.Event())
-            self._put(frame)
-            assert frame.done is not None
-            await frame.done.wait()
-            if frame.error is not None:
-                raise frame.error
-            return
         if self._broken is not None:
-            raise self._broken
-        self._writing = True
-        try:
-            await self._send(raw, event)
-        finally:
-            self._writing = False
-            if self._frames:
-                self._wake.set()
-
-    def post(self, raw: bytes, event: ClientEvent) -> None:
-        """Write a frame at once where nothing blocks, else soon; dropped where it cannot be written any more."""
-        free = not (self._writing or self._frames) and self._broken is None
-        if free and self._transport is not None and self._transport.try_send(raw):
+            # Raised many times by a microphone that goes on: each raise would add to the one traceback.
+            raise self._broken.with_traceback(None)
+        transport = self._transport
+        if transport is None:
+            raise SessionClosedError("the session is not connected")
+        if not (self._writing or self._frames) and transport.try_send(raw):
             self._sent(raw, event)
-        else:
-            self._put(_Frame(raw, event, None))
-
-    def _put(self, frame: _Frame) -> None:
+            return None
+        frame = Frame(raw, event)
         self._frames.append(frame)
-        if not self._writing:
-            self._wake.set()
+        self._wake.set()
+        return frame
 
     async def run(self) -> None:
-        """Write what was posted, until cancelled."""
+        """Write what waits, until cancelled."""
         while True:
             await self._wake.wait()
             self._wake = anyio.Event()
-            while self._frames and not self._writing:
+            while self._frames and self._transport is not None:
                 frame = self._frames.popleft()
                 self._writing = True
+                error: AgentkitError | None = SessionClosedError("the session was closed before the frame was written")
                 try:
-                    if self._broken is not None:
-                        raise self._broken
-                    await self._send(frame.raw, frame.event)
+                    await self._transport.send(frame.raw)
+                    self._sent(frame.raw, frame.event)
+                    error = None
                 except AgentkitError as exc:
-                    frame.error = exc
+                    error = exc
                 finally:
                     self._writing = False
-                    if frame.done is not None:
-                        frame.done.set()
-
-    async def _send(self, raw: bytes, event: ClientEvent) -> None:
-        if self._transport is None:
-            raise SessionClosedError("the session is not connected")
-        await self._transport.send(raw)
-        self._sent(raw, event)
+                    frame.end(error)
 
     def fail(self, error: AgentkitError) -> None:
         """The connection is gone: everybody who waits is told."""
         self._broken = error
-        self._wake.set()
+        while self._frames:
+            self._frames.popleft().end(error)

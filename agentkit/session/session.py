@@ -26,6 +26,7 @@ from agentkit.events import (
     ToolDefinition,
 )
 from agentkit.protocol import Propose
+from agentkit.protocol.audio import MIN_COMMIT_MS
 from agentkit.session.engine import Engine
 from agentkit.session.fanout import Subscription, Waiter
 from agentkit.session.turns import Turn
@@ -77,9 +78,12 @@ class Session(Engine):
     async def _update(self, settings: AnySettings, seconds: float) -> None:
         event_id = self._core.next_id()
         waiter = self._updates.expect(event_id)
-        await self._command(self._core.update(settings, event_id))
-        with self._updates.patience(seconds, "session.updated"):
-            await waiter.wait()
+        try:
+            with self._updates.patience(seconds, "session.updated"):
+                await self._command(self._core.update(settings, event_id))
+                await waiter.wait()
+        finally:
+            self._updates.forget(event_id)
 
     # Listening
 
@@ -213,7 +217,7 @@ class Session(Engine):
 
     async def _message(self, item: AnyItem, token: str | None, *, interrupt: bool) -> None:
         if interrupt:
-            await self._command(self._core.interrupt())
+            await self._command(self._core.interrupt(), go_on=True)
         effects = self._core.send_item(item)
         if token is not None:
             effects.append(Propose(ResponseCreate(event_id=token)))
@@ -241,9 +245,9 @@ class Session(Engine):
         Args:
             reply: Ask for a response.
         """
-        had_audio = self._core.input.pending > 0
+        is_turn = self._core.input.pending_ms >= MIN_COMMIT_MS and self._core.settings.turn_detection is None
         await self._command(self._core.commit())
-        if reply and had_audio and self._core.settings.turn_detection is None:
+        if reply and is_turn:
             await self._command(self._core.respond(self._core.next_id()))
 
     async def clear_audio(self) -> None:
@@ -260,7 +264,8 @@ class Session(Engine):
         Args:
             heard_ms: Milliseconds of the last spoken item that were heard; None takes the playback clock's word.
         """
-        await self._command(self._core.interrupt(heard_ms))
+        # A truncation that a guard stops must not keep the agent talking.
+        await self._command(self._core.interrupt(heard_ms), go_on=True)
 
     async def cancel(self, response_id: str | None = None) -> None:
         """Stop the active response, or one by its id; nothing happens where none is active."""
@@ -302,7 +307,11 @@ class Session(Engine):
         if not tool.name or tool.name in self._calls.tools:
             raise LocalProtocolError(f"there is a tool called {tool.name!r} already; remove it first")
         self._calls.tools[tool.name] = tool
-        await self._update_tools()
+        try:
+            await self._update_tools()
+        except BaseException:
+            del self._calls.tools[tool.name]
+            raise
 
     async def remove_tool(self, name: str) -> None:
         """Take a tool away from the next response on.
@@ -310,11 +319,16 @@ class Session(Engine):
         Raises:
             LocalProtocolError: There is no tool of this name.
         """
-        if self._calls.tools.pop(name, None) is None:
+        tool = self._calls.tools.pop(name, None)
+        if tool is None:
             raise LocalProtocolError(
                 f"there is no tool called {name!r}; known: {', '.join(self._calls.tools) or 'none'}"
             )
-        await self._update_tools()
+        try:
+            await self._update_tools()
+        except BaseException:
+            self._calls.tools[name] = tool
+            raise
 
     async def _update_tools(self) -> None:
         confirmed = self.settings
@@ -329,12 +343,13 @@ class Session(Engine):
         Raises:
             LocalProtocolError: No such call is open.
         """
+        output = output.encode("utf-8", "replace").decode()  # a lone surrogate cannot be sent
         await self._command(self._core.finish_call(call_id, output))
 
     async def end(self, reason: str = "") -> None:
         """End the session once the current turn is over."""
         self._ending = reason
-        if self._core.responses.state == "idle" and not self._calls.running:
+        if self._core.quiet:
             await self._end("closed", None)
 
 

@@ -95,6 +95,7 @@ class Turns:
 
     def fail(self, error: AgentkitError) -> None:
         """The session is over: no turn will end any more."""
+        self._calls.clear()
         waiters, self._waiters = self._waiters, {}
         for waiter in waiters.values():
             waiter.finish(None, error)

@@ -38,6 +38,10 @@ class Updates:
         waiter = self._waiters[event_id] = UpdateWaiter()
         return waiter
 
+    def forget(self, event_id: str) -> None:
+        """Nobody waits for that answer any more."""
+        self._waiters.pop(event_id, None)
+
     def ended(self, event_id: str, error: BaseException | None) -> None:
         """An update was confirmed, or refused."""
         waiter = self._waiters.pop(event_id, None)

@@ -23,7 +23,7 @@ from agentkit.errors import ConnectionLostError, SessionClosedError
 from agentkit.transports.base import Transport
 from agentkit.transports.closing import check_code, cut_reason
 from agentkit.transports.endpoint import ConnectOptions, Endpoint
-from agentkit.transports.websocket.encoding import encode_text
+from agentkit.transports.websocket.encoding import Encoder
 from agentkit.transports.websocket.failures import HandshakeRefused, lost_connection, stalled
 from agentkit.transports.websocket.inbox import Inbox
 from agentkit.transports.websocket.quiet import LOGGER
@@ -99,7 +99,7 @@ class FastConnection(ClientConnection):
 class AsyncioTransport(Transport):
     """One WebSocket connection on asyncio."""
 
-    __slots__ = ("_closed", "_connection", "_inbox", "_options", "_protocol", "_secrets")
+    __slots__ = ("_closed", "_connection", "_encode", "_inbox", "_options", "_protocol", "_secrets")
 
     def __init__(self, connection: FastConnection, options: ConnectOptions, secrets: tuple[str, ...]) -> None:
         self._connection = connection
@@ -108,6 +108,7 @@ class AsyncioTransport(Transport):
         self._options = options
         self._secrets = secrets
         self._closed = False
+        self._encode = Encoder().text
 
     async def send(self, frame: bytes) -> None:
         """Send one text frame; see ``Transport.send``."""
@@ -119,7 +120,7 @@ class AsyncioTransport(Transport):
             protocol.send_text(frame)
             connection.send_data()
         else:
-            connection.transport.write(encode_text(frame))
+            connection.transport.write(self._encode(frame))
         if connection.paused:
             await self._drain()
 
@@ -127,7 +128,7 @@ class AsyncioTransport(Transport):
         """Send one text frame now, where nothing blocks; see ``Transport.try_send``."""
         if self._connection.paused or self._protocol.extensions or self._gone:
             return False
-        self._connection.transport.write(encode_text(frame))
+        self._connection.transport.write(self._encode(frame))
         return True
 
     @property

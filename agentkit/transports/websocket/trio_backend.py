@@ -18,7 +18,7 @@ from agentkit.errors import ConnectionLostError, SessionClosedError
 from agentkit.transports.base import Transport
 from agentkit.transports.closing import check_code, cut_reason
 from agentkit.transports.endpoint import ConnectOptions, Endpoint
-from agentkit.transports.websocket.encoding import encode_text
+from agentkit.transports.websocket.encoding import Encoder
 from agentkit.transports.websocket.failures import HandshakeRefused, lost_connection, stalled
 from agentkit.transports.websocket.inbox import Inbox
 from agentkit.transports.websocket.quiet import LOGGER
@@ -93,7 +93,7 @@ class InboxConnection(ClientConnection):
 class TrioTransport(Transport):
     """One WebSocket connection on trio."""
 
-    __slots__ = ("_closed", "_connection", "_inbox", "_options", "_protocol", "_secrets")
+    __slots__ = ("_closed", "_connection", "_encode", "_inbox", "_options", "_protocol", "_secrets")
 
     def __init__(self, connection: InboxConnection, options: ConnectOptions, secrets: tuple[str, ...]) -> None:
         self._connection = connection
@@ -102,6 +102,7 @@ class TrioTransport(Transport):
         self._options = options
         self._secrets = secrets
         self._closed = False
+        self._encode = Encoder().text
 
     async def send(self, frame: bytes) -> None:
         """Send one text frame; see ``Transport.send``.
@@ -133,7 +134,7 @@ class TrioTransport(Transport):
         if protocol.extensions:
             data = Frame(TEXT, frame).serialize(mask=True, extensions=protocol.extensions)
         else:
-            data = encode_text(frame)
+            data = self._encode(frame)
         try:
             await self._connection.stream.send_all(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
