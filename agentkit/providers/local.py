@@ -10,7 +10,6 @@ import msgspec
 from agentkit.events import Dialect
 from agentkit.local.responder import Responder
 from agentkit.local.rules import RulesResponder
-from agentkit.local.server import serve_session
 from agentkit.transports.base import Provider, Transport
 from agentkit.transports.memory import memory_pair
 
@@ -66,6 +65,8 @@ class Local(Provider):
 
     @asynccontextmanager
     async def _connect(self) -> AsyncGenerator[Transport, None]:
+        from agentkit.local.server import serve_session  # half of what the provider costs to import, with numpy
+
         client, server = memory_pair()
         failed: BaseException | None = None
         try:

@@ -1,7 +1,7 @@
 """Telling a cancellation of the surroundings from one that code of somebody else's made itself."""
 
-import asyncio
 import math
+import sys
 
 import anyio
 
@@ -10,7 +10,8 @@ def is_due() -> bool:
     """Tell whether the surroundings of the running task are cancelled: by a scope, or by ``asyncio.Task.cancel``."""
     if anyio.current_effective_deadline() == -math.inf:
         return True
-    if anyio.get_cancelled_exc_class() is not asyncio.CancelledError:
+    asyncio = sys.modules.get("asyncio")  # imported where it runs; under trio it need not be
+    if asyncio is None or anyio.get_cancelled_exc_class() is not asyncio.CancelledError:
         return False
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
