@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from agentkit.config.diagnostics import ConfigErrors, Diagnostic
-from agentkit.config.loaded import Loaded, diagnose
+from agentkit.config.loaded import Loaded, draft
+from agentkit.config.names import check_names, in_order
 from agentkit.config.nodes import Block, MapNode, Place
 from agentkit.config.python_tools import PythonToolError, load_python_tool
 from agentkit.config.schema import Config, PluginTool, PythonTool
@@ -187,7 +188,7 @@ def examine(
     extra = [f"preset={preset}"] if preset is not None else []
     if demo:
         extra.append("provider={use: local}")
-    loaded, diagnostics = diagnose(
+    loaded, read, diagnostics = draft(
         text if text is not None else Path(source),
         name=str(source),
         overrides=[*overrides, *extra],
@@ -195,7 +196,7 @@ def examine(
         presets=lambda name: _preset(found, name),
     )
     if loaded is None:
-        return None, diagnostics
+        return None, in_order([*diagnostics, *(check_names(read, found) if read is not None else ())])
     return _Builder(loaded, found, list(diagnostics)).build()
 
 
@@ -226,7 +227,7 @@ class _Builder:
             if item.when and (layer := self._layer(index)) is not None
         ]
         self._check_names(tools)
-        diagnostics = tuple(self._diagnostics)
+        diagnostics = in_order(self._diagnostics)
         if provider is None or any(each.severity == "error" for each in diagnostics):
             return None, diagnostics
         return Agent(self._loaded, provider=provider, tools=tools, layers=layers, warnings=diagnostics), diagnostics

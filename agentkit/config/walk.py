@@ -280,6 +280,9 @@ class Walker:
     def _missing(self, node: MapNode, cls: type[Struct], key: str, path: KeyPath, at: Place | None) -> None:
         if self._partial:
             return
+        fields = fields_of(cls)
+        if any(nearest(other, [key]) for other in node.entries if other not in fields):
+            return  # the misspelt key is said where it stands
         entry = node.entries.get(key)
         what = f"{_name(path)} needs `{key}`" if path else f"`{key}` is missing"
         place = at or Place(node.place.source, node.place.line and 1, node.place.line and 1)

@@ -141,8 +141,7 @@ def test_an_unknown_responder_is_reported_where_it_is_named() -> None:
 
 def test_the_responders_own_options_are_checked() -> None:
     text = "agent: {name: a}\nprovider:\n  use: local\n  with:\n    responder: chat\n    with: {modell: x}\n"
-    codes = {code for code, _, _ in found(text)}
-    assert codes == {"AK101", "AK103"}
+    assert [code for code, _, _ in found(text)] == ["AK101"]
 
 
 def test_a_function_of_a_file_becomes_a_tool(tmp_path: Path) -> None:
@@ -254,3 +253,37 @@ def test_a_mistyped_function_gets_the_nearest_of_the_files_own(tmp_path: Path) -
     file.write_text(BASE + "tools:\n  - python: ./tools.py:opening\n")
     _, diagnostics = examine(file, environ={}, plugins=Plugins.from_modules({}))
     assert diagnostics[0].hint == "did you mean `opening_hours`?"
+
+
+def test_wrong_values_names_and_options_are_all_found_in_one_pass_in_the_order_of_the_text() -> None:
+    text = (
+        "agnt: {name: a}\n"
+        "provider: {use: locale}\n"
+        "tools:\n"
+        "  - use: pong\n"
+        "  - use: greet\n"
+        "    with: {wort: hi}\n"
+        "    timeot: 5s\n"
+        "  - use: greet\n"
+        "    timeout: soon\n"
+        "  - {use: nothing, when: false}\n"
+        "middleware:\n"
+        "  - use: loger\n"
+        "  - use: logger\n"
+        "    with: {path: '${NOWHERE}'}\n"
+    )
+    assert [(code, line) for code, line, _ in found(text)] == [
+        ("AK101", 1),
+        ("AK201", 2),
+        ("AK201", 4),
+        ("AK101", 6),
+        ("AK101", 7),
+        ("AK102", 9),
+        ("AK201", 12),
+        ("AK301", 14),
+    ]
+
+
+def test_a_missing_optional_tool_is_a_warning_beside_other_errors() -> None:
+    _, diagnostics = build(BASE + "sesion: {}\ntools: [{use: nothing, optional: true}]\n")
+    assert [(each.code, each.severity) for each in diagnostics] == [("AK101", "error"), ("AK201", "warning")]

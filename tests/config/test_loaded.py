@@ -222,8 +222,8 @@ def test_an_error_carries_every_problem_and_the_first_place() -> None:
         load("agnt: {}\nprovider: {use: 5}\n")
     assert isinstance(caught.value, ConfigError)
     assert (caught.value.file, caught.value.line, caught.value.column) == ("agent.yaml", 1, 1)
-    assert len(caught.value.diagnostics) == 3
-    assert str(caught.value).endswith("(and 2 more errors)")
+    assert [each.code for each in caught.value.diagnostics] == ["AK101", "AK102"]
+    assert str(caught.value).endswith("(and 1 more error)")
 
 
 def test_an_error_survives_pickling() -> None:
@@ -285,7 +285,6 @@ def test_mistakes_in_options_are_cited_in_the_file() -> None:
     options, found = loaded.convert(loaded.config.middleware[0].options, HttpOptions)
     assert options is None
     assert [(each.code, each.line, each.column, each.key) for each in found] == [
-        ("AK103", 5, 5, "middleware[0].with.allow"),
         ("AK101", 6, 7, "middleware[0].with.alow"),
         ("AK102", 7, 16, "middleware[0].with.timeout"),
     ]
