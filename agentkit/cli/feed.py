@@ -22,24 +22,30 @@ from agentkit.events import (
     AnyItem,
     ConversationUpdated,
     ErrorOccurred,
+    Event,
     ItemAppended,
     ItemCompleted,
     MessageItem,
     Notice,
+    ResponseOutputAudioTranscriptDelta,
+    ResponseOutputTextDelta,
     SessionEnded,
-    SessionEvent,
     SettingsMismatch,
     ToolFinished,
     ToolStarted,
     TurnCompleted,
 )
 
+DELTAS: Final = (ResponseOutputAudioTranscriptDelta, ResponseOutputTextDelta)
+"""The agent's words as they come, through the layers."""
 CLASSES: Final = (
     ConversationUpdated,
     ErrorOccurred,
+    Event,
     ItemAppended,
     ItemCompleted,
     Notice,
+    *DELTAS,
     SessionEnded,
     SettingsMismatch,
     ToolFinished,
@@ -64,13 +70,20 @@ class Skin(Protocol):
 class Feed:
     """Shows a session's events on a skin, and counts."""
 
-    def __init__(self, skin: Skin, places: Mapping[str, str]) -> None:
+    def __init__(self, skin: Skin, places: Mapping[str, str], *, changed: bool = False) -> None:
         """Make a feed.
 
         Args:
             skin: What shows the records.
             places: Where the configuration names each tool.
+            changed: Whether a layer handles the agent's words: then they are what came through it, and not what the
+                server holds.
         """
+        self._changed = changed
+        self._words: dict[str, str] = {}
+        """What came through the layers, by item."""
+        self._finals: list[str] = []
+        """The messages of this turn."""
         self._skin = skin
         self._places = places
         self._roles: dict[str, str] = {}
@@ -90,7 +103,7 @@ class Feed:
         self._tokens = [0, 0]
         self._latencies: deque[float] = deque(maxlen=_MAX_LATENCIES)
 
-    async def run(self, events: AsyncIterable[SessionEvent]) -> None:
+    async def run(self, events: AsyncIterable[Event]) -> None:
         """Show events until there are no more."""
         try:
             async for event in events:
@@ -98,14 +111,17 @@ class Feed:
         except AgentkitError:
             pass  # how the session ended is told by `SessionEnded`
 
-    def _take(self, event: SessionEvent) -> None:
+    def _take(self, event: Event) -> None:
         match event:
+            case ResponseOutputTextDelta(item_id=item_id) | ResponseOutputAudioTranscriptDelta(item_id=item_id):
+                self._said(item_id, event.delta)
             case ConversationUpdated(item_id=item_id, delta=delta):
-                text = (delta.text or delta.transcript) if delta is not None else None
-                if text:
-                    self._delta(item_id, text)
-            case ItemAppended(item=MessageItem(id=str(item_id), role=role)):
+                if delta is not None and delta.transcript and self._roles.get(item_id) == "user":
+                    self._skin.show(UserRecord(event="partial", item_id=item_id, text=delta.transcript))
+            case ItemAppended(item=MessageItem(id=str(item_id), role=role) as item):
                 self._roles[item_id] = role
+                if self._changed and item.status == "completed":  # added whole, as a greeting is: no words will come
+                    self._words[item_id] = item.text
             case ItemCompleted(item=item):
                 self._completed(item)
             case ToolStarted():
@@ -126,20 +142,23 @@ class Feed:
             case _:
                 pass
 
-    def _delta(self, item_id: str, text: str) -> None:
-        if self._roles.get(item_id) == "user":
-            self._skin.show(UserRecord(event="partial", item_id=item_id, text=text))
-        else:
-            self._skin.show(AgentRecord(event="delta", item_id=item_id, text=text))
+    def _said(self, item_id: str, text: str) -> None:
+        if not text:
+            return
+        if self._changed:
+            self._words[item_id] = self._words.get(item_id, "") + text
+        self._skin.show(AgentRecord(event="delta", item_id=item_id, text=text))
 
     def _completed(self, item: AnyItem) -> None:
         if not isinstance(item, MessageItem) or item.id is None:
             return
         self._roles.pop(item.id, None)
         if item.role == "assistant":
-            self._skin.show(AgentRecord(event="final", item_id=item.id, text=item.text, status=item.status))
+            text = self._words.pop(item.id, "") if self._changed else item.text
+            self._finals.append(text)
+            self._skin.show(AgentRecord(event="final", item_id=item.id, text=text, status=item.status))
             self.said.set()
-            self.answered = self.answered or bool(item.text.strip())
+            self.answered = self.answered or bool(text.strip())
         elif item.role == "user":
             self._skin.show(UserRecord(event="final", item_id=item.id, text=item.text))
 
@@ -183,11 +202,13 @@ class Feed:
             self._latencies.append(latency)
         self._tokens[0] += event.usage.input_tokens or 0
         self._tokens[1] += event.usage.output_tokens or 0
+        text = "\n".join(text for text in self._finals if text) if self._changed else event.text
+        self._finals.clear()
         self._skin.show(
             TurnRecord(
                 number=self.turns,
                 status=event.status,
-                text=event.text,
+                text=text,
                 latency_ms=latency,
                 ms=_ms(event.seconds),
                 tool_calls=event.tool_calls,

@@ -13,7 +13,7 @@ import anyio
 import anyio.abc
 
 from agentkit.cli.exits import Exit
-from agentkit.cli.feed import CLASSES, Feed, Skin
+from agentkit.cli.feed import CLASSES, DELTAS, Feed, Skin
 from agentkit.cli.records import SessionRecord
 from agentkit.cli.signals import signals_to
 from agentkit.cli.terminal import TerminalState
@@ -21,7 +21,7 @@ from agentkit.errors import AgentkitError, ProtocolError, ServerError, SessionCl
 
 if TYPE_CHECKING:
     from agentkit.config.build import Agent
-    from agentkit.events import SessionEvent
+    from agentkit.events import Event
     from agentkit.session import Session, Subscription, Turn
 
 _GREETING_SECONDS: Final = 2.0
@@ -81,7 +81,10 @@ class Talk:
         Raises:
             ConfigError: A layer could not start.
         """
-        feed = Feed(self._skin, {source.tool.name: str(source.place) for source in self._agent.tools})
+        chain = self._agent.chain()
+        changed = any(chain.order(each) for each in DELTAS)
+        places = {source.tool.name: str(source.place) for source in self._agent.tools}
+        feed = Feed(self._skin, places, changed=changed)
         with signals_to(self._signal), self._scope:
             try:
                 async with self._agent.open(tools=self._tools, greet=False) as session:
@@ -97,7 +100,11 @@ class Talk:
         return self._code if self._code is not None else Exit.BUG
 
     async def _hold(
-        self, session: "Session", feed: Feed, events: "Subscription[SessionEvent]", inputs: AsyncIterator[str]
+        self,
+        session: "Session",
+        feed: Feed,
+        events: "Subscription[Event]",
+        inputs: AsyncIterator[str],
     ) -> None:
         self._skin.show(
             SessionRecord(
@@ -120,7 +127,7 @@ class Talk:
             raise
         self._conclude(session, feed)
 
-    async def _watch(self, session: "Session", feed: Feed, events: "Subscription[SessionEvent]") -> None:
+    async def _watch(self, session: "Session", feed: Feed, events: "Subscription[Event]") -> None:
         await feed.run(events)
         # A limit that ends the session after the last answer has stopped nothing: the next input will show.
         cause = session.ended.cause if session.ended is not None else None

@@ -151,8 +151,10 @@ def start(folder: Path, environ: dict[str, str]) -> Iterator[Callable[..., "subp
 
 
 GUARD = """
+from msgspec.structs import replace
+
 from agentkit import Factory, Middleware, Responder, hookimpl, on
-from agentkit.events import ResponseDone
+from agentkit.events import ResponseDone, ResponseOutputTextDelta
 from agentkit.local import ResponderError, TextDelta
 from agentkit.tools import ToolResult
 
@@ -169,9 +171,15 @@ class NoAdd(Middleware):
         return ToolResult.refused("adding is not allowed")
 
 
+class Calm(Middleware):
+    @on(ResponseOutputTextDelta)
+    async def calm(self, event, call_next):
+        await call_next(replace(event, delta=event.delta.replace("5", "five")))
+
+
 @hookimpl
 def register_middleware():
-    return [Factory("no-add", NoAdd)]
+    return [Factory("no-add", NoAdd), Factory("calm", Calm)]
 
 
 class Moody(Responder):

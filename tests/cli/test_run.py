@@ -381,3 +381,15 @@ def test_lines_go_on_after_a_failed_one(moody: Callable[..., Done]) -> None:
 def test_json_of_a_failed_response_has_its_code(moody: Callable[..., Done]) -> None:
     (error,) = of(moody("--json", "-p", "fail"), "error")
     assert (error["code"], error["retryable"]) == ("unwilling", False)
+
+
+def test_what_a_layer_makes_of_the_answer_is_what_is_shown(run: Callable[..., Done], guard: dict[str, str]) -> None:
+    calm = ("--set", "middleware=[{use: calm}]", "-p", "add 2 and 3")
+    assert run("run", *calm, env=guard).stdout == "five\n"
+    told = [json.loads(line) for line in run("run", *calm, "--json", env=guard).stdout.splitlines()]
+    assert [record["text"] for record in told if record["type"] in ("agent", "turn")] == ["five"] * 3
+
+
+def test_a_greeting_is_shown_where_a_layer_handles_the_answers(run: Callable[..., Done], guard: dict[str, str]) -> None:
+    done = run("run", "--set", "middleware=[{use: calm}]", "--set", "agent.greeting=Hi.", "-p", "add 1 and 1", env=guard)
+    assert done.stdout == "2\n"
