@@ -11,6 +11,7 @@ from agentkit.cli.exits import Exit, Problem, say
 from agentkit.cli.flags import Command, Flags, flags_of
 from agentkit.cli.output import Out
 from agentkit.cli.terminal import clean
+from agentkit.errors import PluginError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -39,7 +40,7 @@ def command(
 ) -> int:
     """Run TOOL once, through the middleware, and print what the model would be told.
 
-    Without a configuration it is a tool that an installed plugin brings.
+    It is a tool of the configuration, or, where that names none of this name, one that an installed plugin brings.
     """
     import anyio
     import msgspec
@@ -49,6 +50,12 @@ def command(
     flags = flags_of(context)
     agent = _agent(flags, config, tool)
     source = next((each for each in agent.tools if each.tool.name == tool), None)
+    if source is None and config is None:
+        try:
+            agent = _without_config(flags, tool)
+        except PluginError as exc:
+            raise _unknown(tool, agent) from exc
+        source = agent.tools[0]
     if source is None:
         raise _unknown(tool, agent)
     raw = msgspec.json.encode(arguments_of(source.tool.parameters, arguments, given)).decode()
@@ -75,6 +82,10 @@ def _agent(flags: Flags, config: str | None, tool: str) -> "Agent":
 
     if config is not None or Path(DEFAULT).exists():
         return load_agent(flags, config)
+    return _without_config(flags, tool)
+
+
+def _without_config(flags: Flags, tool: str) -> "Agent":
     import msgspec
 
     from agentkit.config.build import load

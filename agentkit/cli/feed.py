@@ -1,7 +1,9 @@
 """From a session's events to records."""
 
+import traceback
 from collections import deque
 from collections.abc import AsyncIterable, Mapping
+from pathlib import Path
 from typing import Final, Protocol
 
 import anyio
@@ -17,7 +19,7 @@ from agentkit.cli.records import (
     TurnRecord,
     UserRecord,
 )
-from agentkit.errors import AgentkitError, ServerError
+from agentkit.errors import AgentkitError, ServerError, ToolError
 from agentkit.events import (
     AnyItem,
     ConversationUpdated,
@@ -54,6 +56,7 @@ CLASSES: Final = (
 )
 """The events that records are made of."""
 _MAX_LATENCIES: Final = 1000
+_OURS: Final = Path(__file__).parents[1]
 
 
 class Skin(Protocol):
@@ -192,6 +195,7 @@ class Feed:
                 status=event.status,
                 ms=_ms(event.seconds),
                 output=event.output,
+                reason=_reason(event.error),
             )
         )
 
@@ -262,6 +266,19 @@ class Feed:
                 latencies_ms=tuple(self._latencies),
             )
         )
+
+
+def _reason(error: BaseException | None) -> str | None:
+    """Say what a tool's body raised, and where in the tool's own code; a ToolError has said all in its output."""
+    if error is None or isinstance(error, ToolError):
+        return None
+    where = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        file = Path(frame.f_code.co_filename)
+        if not file.is_relative_to(_OURS):
+            where = f" ({file.name}:{line})"
+    said = str(error)
+    return f"{type(error).__name__}{': ' if said else ''}{said}{where}"
 
 
 def _ms(seconds: float) -> float:

@@ -43,7 +43,8 @@ def _print(row: "PluginInfo", look: Look, out: Out, *, timed: bool) -> None:
     out.line("  ".join(parts))
     for kind, names in row.registers.items():
         line = f"  {kind}: {', '.join(names)}"
-        out.line(look.cut(line))
+        for part in look.wrapped(line, indent=len(line) - len(line.lstrip(" "))):
+            out.line(part)
     if row.problem:
         out.line(f"  {one_line(row.problem)}")
     if row.hint:

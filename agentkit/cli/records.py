@@ -62,6 +62,8 @@ class ToolRecord(Record, frozen=True, kw_only=True, tag="tool"):
     ms: float | None = None
     output: str | None = None
     """Of an end: what the model is told."""
+    reason: str | None = None
+    """Of a body that raised: what, and where; the model is not told."""
 
 
 class TurnRecord(Record, frozen=True, kw_only=True, tag="turn"):

@@ -18,7 +18,7 @@ from agentkit.cli.records import (
     TurnRecord,
     UserRecord,
 )
-from agentkit.cli.terminal import Look, cells, clean, is_tty, one_line
+from agentkit.cli.terminal import Flow, Look, cells, clean, is_tty, one_line
 
 if TYPE_CHECKING:
     from agentkit.cli.output import Out
@@ -46,6 +46,7 @@ class Screen:
         self._item: str | None = None
         """The message whose line is not ended."""
         self._written = ""
+        self._flow = Flow(None)
         self._status = ""
         self._calls: dict[str, str] = {}
         self.prompting = False
@@ -86,10 +87,11 @@ class Screen:
         if self._item != item_id:
             self._end_line()
             self._item, self._written = item_id, ""
+            self._flow = Flow(self._look.width if is_tty(self._out.stream) else None)
             text = text.lstrip("\n")
         self._written += text
         if not self.prompting:
-            self._out.write(text)
+            self._out.write(self._flow.feed(text))
 
     def _finish(self, record: AgentRecord) -> None:
         """Show what the pieces have not shown; where they were something else, the whole message stands below."""
@@ -104,7 +106,8 @@ class Screen:
             shown = ""
         if self.prompting:
             self._item, self._written = None, ""
-            sys.stdout.write(text.rstrip("\n") + "\n")
+            flow = Flow(self._look.width)
+            sys.stdout.write(flow.feed(text.rstrip("\n")) + flow.end() + "\n")
             sys.stdout.flush()
         else:
             self._say(record.item_id, text[len(shown) :])
@@ -112,10 +115,10 @@ class Screen:
     def _end_line(self, suffix: str = "") -> None:
         if self._item is None:
             return
-        last = self._written.rpartition("\n")[2]
+        self._out.write(self._flow.end())
         if suffix and not self._written.endswith("\n") and is_tty(self._out.stream):
             width = self._look.width or 0
-            if cells(last) % max(width, 1) + cells(suffix) + 3 < width:
+            if self._flow.column + cells(suffix) + 3 < width:
                 self._error(f"   {self._look.paint(suffix, 'dim')}")
                 suffix = ""
         if not self._written.endswith("\n"):
@@ -154,15 +157,13 @@ class Screen:
         mark = self._look.glyph("ok" if record.ok else "failed")
         end = f"  {mark} {_time(record.ms or 0)}"
         if not record.ok:
-            reason = one_line(record.output or "")
+            reason = one_line(record.reason or record.output or "")
             end += f" {record.status}" if record.status != "error" else ""
             end += f": {reason[:_MAX_REASON]}" if reason else ""
             end += f"  ({record.where})" if record.where else ""
         head = "  tool  "
-        width = self._look.width
-        if width is not None:
-            room = max(width - len(head) - min(cells(end), width // 2), 8)
-            call = self._look.cut(call, room)
+        if record.ok and self._look.width is not None:
+            call = self._look.cut(call, max(self._look.width - len(head) - cells(end), 8))
         self._line(f"{head}{call}{end}", tone="dim" if record.ok else "red")
 
     def _turn(self, record: TurnRecord) -> None:
@@ -240,7 +241,8 @@ class Screen:
 
     def _line(self, text: str, *, tone: str = "dim") -> None:
         self.status("")
-        self._error(self._look.paint(self._look.cut(text), tone) + "\n")
+        for line in self._look.wrapped(text, indent=len(text) - len(text.lstrip(" "))):
+            self._error(self._look.paint(line, tone) + "\n")
 
     def _error(self, text: str) -> None:
         self._stream.write(text)

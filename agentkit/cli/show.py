@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 import click
 from msgspec import Struct
 
-from agentkit.cli.exits import Problem
 from agentkit.cli.flags import Command, flags_of
 from agentkit.cli.output import Out
 
@@ -21,11 +20,12 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 @click.pass_context
 def command(context: click.Context, config: str | None, chain: bool, as_json: bool) -> int:
-    """Show the layers of CONFIG (agent.yaml where none is named), in the order in which things pass them."""
+    """Show the layers of CONFIG (agent.yaml where none is named), in the order in which things pass them.
+
+    That is all there is to show yet, with --chain or without.
+    """
     from agentkit.cli.source import load_agent
 
-    if not chain:
-        raise Problem("say what to show", hint="agentkit show --chain")
     flags = flags_of(context)
     agent = load_agent(flags, config)
     ways = ways_of(agent)
@@ -38,15 +38,18 @@ def command(context: click.Context, config: str | None, chain: bool, as_json: bo
     for way in ways:
         stops = [way.start, *(source.name for source, _ in way.layers)]
         stops += [way.end] if way.end is not None else []
-        out.line(look.cut(f"{way.name:<{width}}  {' > '.join(stops)}"))
+        for line in look.wrapped(f"{way.name:<{width}}  {' > '.join(stops)}", indent=width + 2):
+            out.line(line)
     hooks = {
         id(source): (source, layer.hooks()) for source, layer in zip(agent.layers, agent.chain().layers, strict=True)
     }
     if hooks:
         out.line()
     for source, names in hooks.values():
-        out.line(look.cut(f"{source.name}: {', '.join(names)}"))
-        out.line(look.paint(look.cut(f"  {source.source}, {source.place}"), "dim"))
+        for line in look.wrapped(f"{source.name}: {', '.join(names)}"):
+            out.line(line)
+        for line in look.wrapped(f"  {source.source}, {source.place}", indent=2):
+            out.line(look.paint(line, "dim"))
     return 0
 
 

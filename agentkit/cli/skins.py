@@ -5,7 +5,7 @@ from typing import IO
 from agentkit.cli.exits import say
 from agentkit.cli.output import Out
 from agentkit.cli.records import AgentRecord, AnyRecord, EndRecord, ErrorRecord, NoticeRecord, ToolRecord, TurnRecord
-from agentkit.cli.terminal import Look, clean
+from agentkit.cli.terminal import Look, clean, one_line
 
 
 class JsonSkin:
@@ -42,8 +42,8 @@ class PlainSkin:
                 self._answer(text)
             case TurnRecord():
                 self._turn(record)
-            case ToolRecord(event="end") if self._verbosity > 0:
-                self._tell(f"tool {record.name}: {record.status}, {record.ms:g} ms")
+            case ToolRecord(event="end"):
+                self._tool(record)
             case ErrorRecord():
                 say(self._errors, self._look, record.message, hint=record.hint)
             case NoticeRecord(level=level):
@@ -53,6 +53,13 @@ class PlainSkin:
                 say(self._errors, self._look, reason, level="ended" if record.cause == "limit" else "error")
             case _:
                 pass
+
+    def _tool(self, record: ToolRecord) -> None:
+        if self._verbosity > 0:
+            self._tell(f"tool {record.name}: {record.status}, {record.ms:g} ms")
+        if record.reason is not None and self._verbosity >= 0:
+            message = f"tool {record.name} failed: {one_line(record.reason)}"
+            say(self._errors, self._look, message, hint="-vv shows the traceback", level="warning")
 
     def _turn(self, record: TurnRecord) -> None:
         self._blank_due = self._blank_due or self._answered

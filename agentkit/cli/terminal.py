@@ -95,6 +95,60 @@ class Look:
             kept += char
         return kept + mark
 
+    def wrapped(self, text: str, indent: int = 0) -> list[str]:
+        """Break a line between words to the terminal's width, the second line and those after it indented."""
+        width = self.width
+        if width is None or cells(text) <= width:
+            return [text]
+        flow = Flow(max(width - indent, 20))
+        head, rest = text[:indent], text[indent:]
+        lines = (flow.feed(rest) + flow.end()).split("\n")
+        return [head + lines[0], *(" " * indent + line for line in lines[1:])]
+
+
+class Flow:
+    """Breaks a text that comes in pieces between words, at the edge of a terminal."""
+
+    def __init__(self, width: int | None) -> None:
+        self.width = width
+        """Cells of a line; None breaks nothing."""
+        self.column = 0
+        """Cells of the current line that are written."""
+        self._gap = ""
+        self._word = ""
+
+    def feed(self, text: str) -> str:
+        """Take a piece, and return what can be written now: a word is held until it is whole."""
+        if self.width is None:
+            return text
+        written = []
+        for char in text:
+            if char == "\n":
+                written.append(self._put() + char)
+                self.column, self._gap = 0, ""
+            elif char == " ":
+                written.append(self._put())
+                self._gap += char
+            else:
+                self._word += char
+        return "".join(written)
+
+    def end(self) -> str:
+        """Return what was held; the column stays, for what comes behind it."""
+        return self._put()
+
+    def _put(self) -> str:
+        if not self._word:
+            return ""
+        room = cells(self._gap) + cells(self._word)
+        assert self.width is not None
+        if self.column and self.column + room > self.width:
+            written, self.column = "\n" + self._word, cells(self._word)
+        else:
+            written, self.column = self._gap + self._word, self.column + room
+        self._gap = self._word = ""
+        return written
+
 
 _GLYPHS: Final = {
     "ok": ("✓", "ok"),

@@ -83,6 +83,8 @@ class ToolFinished(SessionEvent, frozen=True, kw_only=True):
     seconds: float
     result: object = None
     """What the tool returned, as it was."""
+    error: BaseException | None = None
+    """What its body raised; the model is not told of it, but by a ``ToolError``."""
 
     @property
     def ok(self) -> bool:

@@ -76,6 +76,7 @@ class Calls:
             output=result.output,
             status=result.status,
             result=result.value,
+            error=result.error,
             seconds=self._now() - began,
         )
         self._finished(finished)

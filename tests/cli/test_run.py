@@ -391,5 +391,15 @@ def test_what_a_layer_makes_of_the_answer_is_what_is_shown(run: Callable[..., Do
 
 
 def test_a_greeting_is_shown_where_a_layer_handles_the_answers(run: Callable[..., Done], guard: dict[str, str]) -> None:
-    done = run("run", "--set", "middleware=[{use: calm}]", "--set", "agent.greeting=Hi.", "-p", "add 1 and 1", env=guard)
+    done = run(
+        "run", "--set", "middleware=[{use: calm}]", "--set", "agent.greeting=Hi.", "-p", "add 1 and 1", env=guard
+    )
     assert done.stdout == "2\n"
+
+
+def test_why_a_tool_failed_is_told_to_the_person_and_not_to_the_model(run: Callable[..., Done], folder: Path) -> None:
+    (folder / "odd.py").write_text("def explode() -> str:\n    raise RuntimeError('kaboom')\n")
+    done = run("run", "--set", "tools=[{python: './odd.py:explode'}]", "-p", "explode")
+    assert "kaboom" not in done.stdout
+    assert "tool explode failed: RuntimeError: kaboom (odd.py:2)" in done.stderr
+    assert "-vv" in done.stderr

@@ -2,7 +2,7 @@ import io
 
 import pytest
 
-from agentkit.cli.terminal import Look, cells, clean, one_line, wants_color
+from agentkit.cli.terminal import Flow, Look, cells, clean, one_line, wants_color
 
 
 class Tty(io.StringIO):
@@ -82,3 +82,16 @@ def test_ascii_is_asked_for_by_a_variable_or_by_the_encoding() -> None:
     assert Look(latin, environ={}).glyph("ok") == "ok"
     assert Look(Tty(), environ={"AGENTKIT_ASCII": "1"}).glyph("ok") == "ok"
     assert Look(Tty(), environ={}).glyph("ok") == "✓"
+
+
+def test_words_that_come_in_pieces_are_broken_between_words() -> None:
+    flow = Flow(12)
+    pieces = ["I am ag", "entkit's", " rules\n- a: ", "b c d e f g h i", " jklmnopqrstuvwx y"]
+    written = "".join(flow.feed(piece) for piece in pieces) + flow.end()
+    assert written == "I am\nagentkit's\nrules\n- a: b c d e\nf g h i\njklmnopqrstuvwx\ny"
+    assert flow.column == 1
+
+
+def test_nothing_is_broken_in_a_pipe() -> None:
+    flow = Flow(None)
+    assert flow.feed("a long  line of words") + flow.end() == "a long  line of words"
