@@ -115,12 +115,12 @@ SHOWN: Final = {
     for block in PYTHON
     if block.page == README
     for node in ast.walk(ast.parse(block.text))
-    if isinstance(node, ast.FunctionDef) and "hookimpl" in map(ast.unparse, node.decorator_list)
+    if isinstance(node, ast.FunctionDef) and node.name.startswith("register_") and node.returns is not None
 }
 
 
 def element(annotation: str) -> str:
-    """Return what an iterable is of, without the parameters of ``Tool``: a hook shows a list, its spec any iterable."""
+    """Return what an iterable is of, without the parameters of ``Tool``."""
     outer = ast.parse(annotation, mode="eval").body
     assert isinstance(outer, ast.Subscript), annotation
     return ast.unparse(outer.slice).replace("Tool[..., object]", "Tool")

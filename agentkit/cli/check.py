@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 def command(context: click.Context, paths: tuple[str, ...], form: str, strict: bool, stdin_name: str) -> int:
     """Find every mistake in configurations (agent.yaml where none is named); - reads one from stdin.
 
-    Variables, presets and the names of plugins are resolved, so what is valid will start.
+    Variables, presets and the names of plugins are resolved, so what is valid will start,
+    where its files can be written and its server answers.
     """
     from agentkit.cli.source import find_config
 

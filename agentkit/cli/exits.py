@@ -99,9 +99,12 @@ def report(error: BaseException, look: Look, *, stream: IO[str], verbose: bool =
 def say(stream: IO[str], look: Look, message: str, *, hint: str | None = None, level: str = "error") -> None:
     """Write one line, and a hint below it."""
     tone = {"error": "red", "warning": "yellow"}.get(level, "dim")
-    stream.write(f"{look.paint(f'{level}:', tone)} {clean(message)}\n")
-    if hint:
-        stream.write(f"  {look.paint(clean(hint), 'dim')}\n")
+    first, *more = look.wrapped(f"{level}: {clean(message)}")
+    stream.write(look.paint(f"{level}:", tone) + first.removeprefix(f"{level}:") + "\n")
+    for line in more:
+        stream.write(line + "\n")
+    for line in look.wrapped(f"  {clean(hint)}", indent=2) if hint else ():
+        stream.write(look.paint(line, "dim") + "\n")
     stream.flush()
 
 

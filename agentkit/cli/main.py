@@ -126,7 +126,7 @@ def _version(context: click.Context, param: click.Parameter, value: bool) -> Non
 
 cli = LazyGroup(
     name="agentkit",
-    help="Agents that talk in real time and use tools. Start with: agentkit run --demo configs/quickstart.yaml",
+    help="Agents that talk in real time and use tools. Try one without a key: agentkit run --demo AGENT.yaml",
     invoke_without_command=True,
     no_args_is_help=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

@@ -38,8 +38,8 @@ def _suggestion() -> str:
     found = sorted(Path("configs").glob("*.yaml"))
     if found:
         first = next((path for path in found if path.name == "quickstart.yaml"), found[0])
-        return f"name one: agentkit run {first.as_posix()}"
-    return f"write {DEFAULT}, or name a file: agentkit run configs/quickstart.yaml"
+        return f"name a file, as {first.as_posix()}"
+    return f"write {DEFAULT}, or name another file"
 
 
 def _near(path: Path) -> str | None:
