@@ -38,8 +38,16 @@ def test_a_missing_default_configuration_says_what_to_do(run: Callable[..., Done
     (folder / "agent.yaml").unlink()
     done = run("run", "-p", "hello")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "there is no agent.yaml in this directory" in done.stderr
-    assert "agentkit run configs/quickstart.yaml" in done.stderr
+    assert done.stderr == "error: there is no agent.yaml in this directory\n  write agent.yaml, or name another file\n"
+
+
+def test_a_missing_default_configuration_names_the_one_to_begin_with(run: Callable[..., Done], folder: Path) -> None:
+    (folder / "configs").mkdir()
+    (folder / "agent.yaml").rename(folder / "configs/quickstart.yaml")
+    (folder / "configs/another.yaml").write_text("version: 1\n")
+    done = run("run", "-p", "hello")
+    assert done.returncode == 2
+    assert done.stderr.endswith("  name a file, as configs/quickstart.yaml\n")
 
 
 def test_a_mistyped_configuration_gets_the_nearest_file(run: Callable[..., Done]) -> None:
