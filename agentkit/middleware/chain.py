@@ -7,13 +7,14 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
 
+import anyio
 from msgspec.structs import replace
 
 from agentkit.errors import MiddlewareError
 from agentkit.events import ClientEvent, Event
 from agentkit.middleware.base import Middleware, Next, NextCall
 from agentkit.tools import ToolCall, ToolResult
-from agentkit.tools.cancellation import is_strays
+from agentkit.tools.cancellation import is_due
 
 FAILURES = 5
 """Failures in a row after which an observer is switched off."""
@@ -152,7 +153,7 @@ class _Link:
         try:
             await self.handler(event, passing)
         except BaseException as caught:  # isolation boundary: one layer's fault must not end the session
-            if caught is passing.beyond or not (isinstance(caught, Exception) or is_strays(caught)):
+            if caught is passing.beyond or not (isinstance(caught, Exception) or _is_stray(caught)):
                 raise
             exc = as_fault(caught)
             state.failed(event, exc)
@@ -245,7 +246,7 @@ class _CallLink:
             if not isinstance(changed, ToolResult):
                 raise TypeError(f"wrap_tool_call returned {type(changed).__name__}, not a ToolResult")
         except BaseException as caught:  # isolation boundary: one layer's fault must still give the call an answer
-            if caught is beyond or not (isinstance(caught, Exception) or is_strays(caught)):
+            if caught is beyond or not (isinstance(caught, Exception) or _is_stray(caught)):
                 raise
             state.failed(call, as_fault(caught))
             if beyond is not None:
@@ -255,6 +256,11 @@ class _CallLink:
             return result if result is not None else await self.following(call)
         state.failures = 0
         return changed
+
+
+def _is_stray(error: BaseException) -> bool:
+    """Tell whether an error is a cancellation that nobody asked for, as of an asyncio task that was awaited."""
+    return isinstance(error, anyio.get_cancelled_exc_class()) and not is_due()
 
 
 def as_fault(caught: BaseException) -> Exception:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from agentkit.errors import AgentkitError, RemoteProtocolError, ServerError
 from agentkit.events import ErrorOccurred, Notice, Response, ResponseCancel, ResponseCreate, ResponseSettings
+from agentkit.protocol import patience
 from agentkit.protocol.effects import Effect, Emit, Propose, StartTimer, Transmit, TurnBegan
 from agentkit.protocol.failures import failure_of
 from agentkit.protocol.turns import TurnState
@@ -20,19 +21,6 @@ CORRELATION = "agentkit_id"
 """Key of ``metadata`` by which responses beside the conversation are recognised."""
 RECENT = 64
 """Finished responses remembered, so that late events and duplicates find theirs."""
-CREATED_SECONDS = 30.0
-"""How long the server may take to answer ``response.create``."""
-AUTO_SECONDS = 5.0
-"""How long after the user's speech the server may take to make its own response."""
-QUIET_SECONDS = 60.0
-"""How long a response may say nothing before it is stopped."""
-STOP_SECONDS = 10.0
-"""How long the server may take to stop a response."""
-RETRIES = 2
-"""How often a failed response is asked for again in one turn."""
-BACKOFF_SECONDS = 0.5
-BUSY_RETRIES = 4
-"""How often a create is sent again that was refused for a response of which we know nothing."""
 
 
 class Arbiter:
@@ -141,7 +129,7 @@ class Arbiter:
         metadata = {**(metadata if isinstance(metadata, dict) else {}), CORRELATION: wanted.token}
         self._beside_wanted[wanted.token] = wanted
         event = replace(event, response=replace(event.response, metadata=metadata))
-        return [Transmit(event), StartTimer(f"requested {wanted.token}", CREATED_SECONDS)]
+        return [Transmit(event), StartTimer(f"requested {wanted.token}", patience.CREATED_SECONDS)]
 
     def release(self) -> list[Effect]:
         """Send the next create, where nothing stands in its way."""
@@ -149,7 +137,7 @@ class Arbiter:
             return []
         wanted = self.requested = self._sent_last = self._queue.popleft()
         assert wanted.event is not None
-        return [Transmit(wanted.event), StartTimer(f"requested {wanted.token}", CREATED_SECONDS)]
+        return [Transmit(wanted.event), StartTimer(f"requested {wanted.token}", patience.CREATED_SECONDS)]
 
     def propose(self, turns: list[TurnState], settings: ResponseSettings | None = None) -> list[Effect]:
         """Ask for a response that turns of ours still need; where one is wanted already, it serves them."""
@@ -180,7 +168,7 @@ class Arbiter:
         if known is not None:
             return None, []
         response_id = response.id if response.id is not None else self._next_id()
-        effects: list[Effect] = [StartTimer(f"quiet {response_id}", QUIET_SECONDS)]
+        effects: list[Effect] = [StartTimer(f"quiet {response_id}", patience.QUIET_SECONDS)]
         correlation = (response.metadata or {}).get(CORRELATION, "")
         beside = self._beside_wanted.pop(correlation, None)
         if beside is not None:
@@ -241,7 +229,7 @@ class Arbiter:
         failure = failure_of(told)
         turns = response.turns
         may_retry = failure.retryable and turns and not (response.beside or response.silent)
-        if may_retry and all(turn.retries < RETRIES for turn in turns):
+        if may_retry and all(turn.retries < patience.RETRIES for turn in turns):
             for turn in turns:
                 turn.retries += 1
             again = Notice(code="response_retried", message=f"{failure}; the response is asked for again", level="info")
@@ -251,7 +239,7 @@ class Arbiter:
             name = f"retry {response.id}"
             event = response.wanted.event if response.wanted is not None else None
             self._retrying[name] = Wanted(event, turns, automatic=True)
-            return [Emit(again), StartTimer(name, BACKOFF_SECONDS * 2 ** (turns[0].retries - 1))]
+            return [Emit(again), StartTimer(name, patience.BACKOFF_SECONDS * 2 ** (turns[0].retries - 1))]
         response.turns = []
         for turn in turns:
             turn.texts += texts
@@ -293,10 +281,10 @@ class Arbiter:
             return effects + self._give_up(wanted, error) + self.release()
         if not self.active:  # refused for a response of which we know nothing
             wanted.refusals += 1
-            if wanted.refusals > BUSY_RETRIES:
+            if wanted.refusals > patience.BUSY_RETRIES:
                 return effects + self._give_up(wanted, error) + self.release()
             self._held_off = True
-            effects.append(StartTimer(f"busy {wanted.token}", BACKOFF_SECONDS * 2**wanted.refusals))
+            effects.append(StartTimer(f"busy {wanted.token}", patience.BACKOFF_SECONDS * 2**wanted.refusals))
         self._queue.appendleft(wanted)
         return effects
 
@@ -336,7 +324,7 @@ class Arbiter:
         """The server is about to make a response by itself."""
         self.auto_expected = True
         self._auto_count += 1
-        return [StartTimer(f"auto {self._auto_count}", AUTO_SECONDS)]
+        return [StartTimer(f"auto {self._auto_count}", patience.AUTO_SECONDS)]
 
     def flush(self) -> list[Effect]:
         """Ask for what the server was thought to make by itself."""
@@ -426,7 +414,9 @@ class Arbiter:
         """Take a timer that ran out."""
         kind, _, key = name.partition(" ")
         if kind == "requested" and (wanted := self._unanswered(key)) is not None:
-            error = RemoteProtocolError(f"the server did not answer response.create within {CREATED_SECONDS:g} s")
+            error = RemoteProtocolError(
+                f"the server did not answer response.create within {patience.CREATED_SECONDS:g} s"
+            )
             return let_go(wanted.turns, error) + self.release()
         if kind == "retry" and (wanted := self._retrying.pop(name, None)) is not None:
             return self.propose(wanted.turns, wanted.event.response if wanted.event is not None else None)
@@ -445,11 +435,11 @@ class Arbiter:
         name = f"quiet {response.id}"
         if response.alive:
             response.alive = False
-            return [StartTimer(name, STOP_SECONDS if response.cancelling else QUIET_SECONDS)]
-        message = f"the server has said nothing of response {response.id} for {QUIET_SECONDS:g} s"
+            return [StartTimer(name, patience.STOP_SECONDS if response.cancelling else patience.QUIET_SECONDS)]
+        message = f"the server has said nothing of response {response.id} for {patience.QUIET_SECONDS:g} s"
         if not response.cancelling:
             quiet = Notice(code="response_quiet", message=f"{message}, so it is stopped")
-            return [Emit(quiet), *self._stop(response), StartTimer(name, STOP_SECONDS)]
+            return [Emit(quiet), *self._stop(response), StartTimer(name, patience.STOP_SECONDS)]
         self._over(response, "failed")
         turns, response.turns = response.turns, []
         error = RemoteProtocolError(f"{message} and does not stop it; the session may be dead")

@@ -6,17 +6,19 @@ import sys
 import anyio
 
 
-def is_due() -> bool:
-    """Tell whether the surroundings of the running task are cancelled: by a scope, or by ``asyncio.Task.cancel``."""
-    if anyio.current_effective_deadline() == -math.inf:
-        return True
+def native_cancels() -> int:
+    """Count the standing requests of ``asyncio.Task.cancel``; one raised by hand makes none."""
     asyncio = sys.modules.get("asyncio")  # imported where it runs; under trio it need not be
     if asyncio is None or anyio.get_cancelled_exc_class() is not asyncio.CancelledError:
-        return False
+        return 0
     task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+    return 0 if task is None else task.cancelling()
 
 
-def is_strays(error: BaseException) -> bool:
-    """Tell whether an error is a cancellation that nobody asked for, as of an asyncio task that was awaited."""
-    return isinstance(error, anyio.get_cancelled_exc_class()) and not is_due()
+def is_due(cancels: int = 0) -> bool:
+    """Tell whether the surroundings of the running task are cancelled.
+
+    Args:
+        cancels: How many requests of ``asyncio.Task.cancel`` stood before, as ``native_cancels`` counts them.
+    """
+    return anyio.current_effective_deadline() == -math.inf or native_cancels() > cancels

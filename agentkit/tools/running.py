@@ -11,7 +11,6 @@ paths, so it goes to the log.
 import asyncio
 import dis
 import logging
-import math
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
@@ -22,6 +21,7 @@ from anyio.lowlevel import checkpoint_if_cancelled
 from msgspec import Struct
 
 from agentkit.errors import ToolError
+from agentkit.tools.cancellation import is_due, native_cancels
 from agentkit.tools.output import OutputError
 from agentkit.tools.results import ToolResult
 
@@ -55,7 +55,7 @@ async def run_body(body: Body, limits: Limits) -> ToolResult:
     Raises:
         BaseException: The backend's cancellation, or a KeyboardInterrupt that came from the terminal.
     """
-    cancels = _native_cancels()
+    cancels = native_cancels()
     scope = anyio.CancelScope(deadline=anyio.current_time() + limits.seconds)
     result: ToolResult | None = None
     try:
@@ -143,20 +143,12 @@ async def _in_task(body: Body, limits: Limits) -> ToolResult:
 async def _yield_to_cancellation(error: BaseException, cancels: int) -> None:
     """Raise the backend's cancellation if the surroundings were cancelled, whatever the body made of that."""
     if isinstance(error, anyio.get_cancelled_exc_class()):
-        if anyio.current_effective_deadline() == -math.inf or _native_cancels() > cancels:
+        if is_due(cancels):
             raise error
         return
     await checkpoint_if_cancelled()
-    if _native_cancels() > cancels:
+    if native_cancels() > cancels:
         raise asyncio.CancelledError from error
-
-
-def _native_cancels() -> int:
-    """Count the standing requests of `asyncio.Task.cancel`; a body's own CancelledError makes none."""
-    if anyio.get_cancelled_exc_class() is not asyncio.CancelledError:
-        return 0
-    task = asyncio.current_task()
-    return 0 if task is None else task.cancelling()
 
 
 def _raised_by_body(error: BaseException) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import anyio
 import pytest
+from anyio import get_cancelled_exc_class
 from msgspec.structs import replace
 
 from agentkit.errors import MiddlewareError
@@ -296,6 +298,19 @@ async def test_f86_a_cancelled_layer_lets_the_cancellation_through(ends: Ends) -
     assert ends.outbound == []
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
+async def test_f86_a_layer_lets_asyncios_own_cancellation_of_its_task_through(ends: Ends) -> None:
+    async def hangs(event: Any, call_next: Any) -> None:
+        await anyio.sleep_forever()
+
+    task = asyncio.ensure_future(send(ends, CLEAR, Layer(hangs)))
+    await anyio.lowlevel.checkpoint()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (ends.outbound, ends.reports) == ([], [])
+
+
 async def test_a_layer_that_turns_a_cancellation_into_an_error_does_not_stop_it(ends: Ends) -> None:
     async def turns(event: Any, call_next: Any) -> None:
         try:
@@ -310,6 +325,39 @@ async def test_a_layer_that_turns_a_cancellation_into_an_error_does_not_stop_it(
         scope.cancel()
         await send(ends, CLEAR, Layer(turns), Layer(hangs))
     assert scope.cancelled_caught
+
+
+def lets_out_a_cancellation(backend: str) -> Any:
+    """A layer's code that awaits a task of its own which somebody cancelled, or a library that leaks one."""
+
+    async def leaks(*_: Any) -> Any:
+        if backend == "asyncio":
+            task = asyncio.ensure_future(anyio.sleep_forever())
+            task.cancel()
+            await task
+        escaped: BaseException | None = None
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            try:
+                await anyio.sleep_forever()
+            except get_cancelled_exc_class() as exc:
+                escaped = exc
+                raise
+        assert escaped is not None
+        raise escaped
+
+    return leaks
+
+
+async def test_a_cancellation_that_nobody_asked_for_is_the_layers_fault(ends: Ends, anyio_backend: str) -> None:
+    await send(ends, CLEAR, Layer(lets_out_a_cancellation(anyio_backend)))
+    assert ends.outbound == [CLEAR]
+    assert ends.reports == [("failed", "Layer", "RuntimeError")]
+
+
+async def test_a_cancellation_that_nobody_asked_for_does_not_end_a_call(ends: Ends, anyio_backend: str) -> None:
+    assert (await around(ends, lets_out_a_cancellation(anyio_backend))).output == "tool"
+    assert ends.reports == [("failed", "Layer", "RuntimeError")]
 
 
 # Tool calls

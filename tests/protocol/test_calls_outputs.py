@@ -18,6 +18,8 @@ from agentkit.events import (
 from agentkit.protocol import Limits
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.protocol.conftest import Drive
 
 CREATE, CANCEL, ITEM = "response.create", "response.cancel", "conversation.item.create"
@@ -309,3 +311,29 @@ def test_f76_fifty_calls_end_in_any_order_and_one_create_follows(drive: Drive) -
     for number in reversed(range(50)):
         drive.returns(f"c{number}")
     assert drive.types() == [CREATE, *[ITEM] * 50, CREATE]
+
+
+def test_an_output_that_is_no_text_is_refused_and_may_be_sent_again(drive: Drive) -> None:
+    drive.created("r1")
+    drive.call("a")
+    with pytest.raises(LocalProtocolError, match="is no text"):
+        drive.send(ConversationItemCreate(item=FunctionCallOutputItem(call_id="a", output="half \ud83d")))
+    assert outputs(drive) == []
+    drive.returns("a", "whole")
+    assert outputs(drive) == [("a", "whole")]
+
+
+def test_a_session_is_quiet_when_nothing_is_due(drive: Drive) -> None:
+    quiet = [drive.core.quiet]
+    steps: list[Callable[[], object]] = [
+        lambda: drive.created("r1"),
+        lambda: drive.call("a"),
+        lambda: drive.done("r1"),  # the call's output is due
+        lambda: drive.returns("a"),  # the response to it is
+        lambda: drive.created("r2"),
+        lambda: drive.done("r2"),
+    ]
+    for step in steps:
+        step()
+        quiet.append(drive.core.quiet)
+    assert quiet == [True, False, False, False, False, False, True]

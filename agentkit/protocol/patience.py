@@ -1,0 +1,15 @@
+"""How long the arbiter waits for the server, and how often it asks again."""
+
+CREATED_SECONDS = 30.0
+"""How long the server may take to answer ``response.create``."""
+AUTO_SECONDS = 5.0
+"""How long after the user's speech the server may take to make its own response."""
+QUIET_SECONDS = 60.0
+"""How long a response may say nothing before it is stopped."""
+STOP_SECONDS = 10.0
+"""How long the server may take to stop a response."""
+RETRIES = 2
+"""How often a failed response is asked for again in one turn."""
+BACKOFF_SECONDS = 0.5
+BUSY_RETRIES = 4
+"""How often a create is sent again that was refused for a response of which we know nothing."""
