@@ -16,7 +16,7 @@ ROOT: Final = Path(__file__).parents[1] / "agentkit"
 
 LEAVES: Final = {"errors", "lazy", "masking", "values"}
 CORE: Final = LEAVES | {"events", "protocol"}
-SHAPES: Final = CORE | {"tools", "middleware", "presets"}
+SHAPES: Final = CORE | {"audio", "tools", "middleware", "presets"}
 ENGINE: Final = SHAPES | {"session", "transports.base", "transports"}
 PARTS: Final = ENGINE | {
     "transports.websocket",
@@ -37,6 +37,7 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     "values": {"errors"},
     "events": LEAVES,
     "protocol": LEAVES | {"events"},
+    "audio": CORE,
     "tools": CORE,
     "presets": CORE,
     "middleware": CORE | {"tools"},
@@ -63,7 +64,7 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
 
 ONLY_IN: Final[Mapping[str, tuple[str, ...]]] = {
     "websockets": ("agentkit.transports.websocket", "agentkit.local.socket", "agentkit.testing"),
-    "trio": ("agentkit.transports.websocket", "agentkit.local.socket", "agentkit.testing"),
+    "trio": ("agentkit.transports.websocket", "agentkit.local.socket", "agentkit.testing", "agentkit.client"),
     "yaml": ("agentkit.config.loader",),
     "pluggy": ("agentkit.hookspecs", "agentkit.plugins", "agentkit.registry"),
     "click": ("agentkit.cli",),
