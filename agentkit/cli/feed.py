@@ -27,6 +27,7 @@ from agentkit.events import (
     Event,
     ItemAppended,
     ItemCompleted,
+    ItemView,
     MessageItem,
     Notice,
     ResponseOutputAudioTranscriptDelta,
@@ -118,15 +119,15 @@ class Feed:
         match event:
             case ResponseOutputTextDelta(item_id=item_id) | ResponseOutputAudioTranscriptDelta(item_id=item_id):
                 self._said(item_id, event.delta)
-            case ConversationUpdated(item_id=item_id, delta=delta):
-                if delta is not None and delta.transcript and self._roles.get(item_id) == "user":
-                    self._skin.show(UserRecord(event="partial", item_id=item_id, text=delta.transcript))
-            case ItemAppended(item=MessageItem(id=str(item_id), role=role) as item):
+            case ConversationUpdated(item=view, delta=delta):
+                if delta is not None and delta.transcript and self._roles.get(view.id) == "user":
+                    self._skin.show(UserRecord(event="partial", item_id=view.id, text=delta.transcript))
+            case ItemAppended(item=ItemView(id=item_id, item=MessageItem(role=role) as item)):
                 self._roles[item_id] = role
                 if self._changed and item.status == "completed":  # added whole, as a greeting is: no words will come
                     self._words[item_id] = item.text
-            case ItemCompleted(item=item):
-                self._completed(item)
+            case ItemCompleted(item=view):
+                self._completed(view.item)
             case ToolStarted():
                 self._tool_started(event)
             case ToolFinished():

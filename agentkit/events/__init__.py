@@ -27,8 +27,10 @@ from agentkit.events.client import (
     ResponseCreate,
     SessionUpdate,
     TranscriptionSessionUpdate,
+    UnknownClientEvent,
 )
 from agentkit.events.codec import (
+    OTHER_NAMES,
     SERVER_EVENTS,
     decode_client,
     decode_server,
@@ -183,10 +185,12 @@ from agentkit.events.settings import (
     Usage,
     UsageDetails,
 )
+from agentkit.events.views import AudioView, HeldAudio, ItemView, PartView
 
 __all__ = [
     "CLIENT_EVENTS",
     "ITEMS",
+    "OTHER_NAMES",
     "PARTS",
     "SERVER_EVENTS",
     "AnyItem",
@@ -198,6 +202,7 @@ __all__ = [
     "AudioInput",
     "AudioOutput",
     "AudioSettings",
+    "AudioView",
     "ClientEvent",
     "ContentPart",
     "ContentPartEvent",
@@ -229,6 +234,7 @@ __all__ = [
     "FunctionCallItem",
     "FunctionCallOutputItem",
     "FunctionTool",
+    "HeldAudio",
     "InputAudio",
     "InputAudioBufferAppend",
     "InputAudioBufferClear",
@@ -250,6 +256,7 @@ __all__ = [
     "ItemEvent",
     "ItemReference",
     "ItemReferencePart",
+    "ItemView",
     "MalformedEvent",
     "McpApprovalRequestItem",
     "McpApprovalResponseItem",
@@ -272,6 +279,7 @@ __all__ = [
     "OutputItemEvent",
     "OutputText",
     "PartEvent",
+    "PartView",
     "RateLimit",
     "RateLimitsUpdated",
     "Response",
@@ -333,6 +341,7 @@ __all__ = [
     "TurnCompleted",
     "TurnDetection",
     "Unknown",
+    "UnknownClientEvent",
     "UnknownEvent",
     "UnknownItem",
     "UnknownPart",

@@ -110,6 +110,14 @@ AnyClientEvent: TypeAlias = (
     | ResponseCancel
 )
 
+class UnknownClientEvent(ClientEvent, frozen=True, kw_only=True):
+    """An event of a type that this version does not know, for a server that does; it is sent as it is."""
+
+    wire_type: str  # type: ignore[misc]  # the one client event whose name on the wire differs by instance
+    data: dict[str, object]
+    """The event's fields, its type and id aside."""
+
+
 CLIENT_EVENTS: dict[str, type[ClientEvent]] = {}
 """Client event classes by their wire name."""
 for _cls in get_args(AnyClientEvent):

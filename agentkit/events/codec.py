@@ -20,6 +20,7 @@ from agentkit.events.client import (
     ResponseCreate,
     SessionUpdate,
     TranscriptionSessionUpdate,
+    UnknownClientEvent,
 )
 from agentkit.events.dialects import (
     Dialect,
@@ -72,6 +73,8 @@ _GA_NAMES: dict[str, str] = {
     if issubclass(base := cls.__bases__[0], ServerEvent) and base.wire_type
 }
 _BETA_NAMES: dict[str, str] = {ga: beta for beta, ga in _GA_NAMES.items()}
+OTHER_NAMES: dict[str, str] = _GA_NAMES | _BETA_NAMES
+"""What a server event is called in the other dialect, where its name differs."""
 _GA_ONLY = (
     "conversation.item.done",
     "input_audio_buffer.dtmf_event_received",
@@ -171,6 +174,9 @@ def encode_client(event: ClientEvent, dialect: Dialect = Dialect.GA) -> bytes:
             return b'{"type":"input_audio_buffer.append",%b"audio":"%b"}' % (event_id, audio)
         if isinstance(event, SessionUpdate | ResponseCreate | ConversationItemCreate):
             return _encode(_client_body(event, dialect))
+        if isinstance(event, UnknownClientEvent):
+            own = {"type": event.wire_type} | ({} if event.event_id is None else {"event_id": event.event_id})
+            return _encode({**event.data, **own})
         return _encode(event)
     except (TypeError, ValueError, RecursionError) as exc:
         raise _not_json(event, exc) from exc

@@ -3,6 +3,7 @@
 Rule: a field that does not fit is left out and the rest is kept: one odd value never hides a whole session.
 """
 
+from collections.abc import Iterator
 from typing import Any, Final, TypeVar, get_args, get_origin
 
 import msgspec
@@ -38,6 +39,8 @@ _FORMATS: Final[dict[str, dict[str, Any]]] = {
 """Beta's audio formats; ``pcm`` is Qwen's, whose rate differs between the directions."""
 _BETA_KEYS: Final = frozenset({*FLAT, "modalities", "max_response_output_tokens"})
 """What a response has in the beta dialect only."""
+_MOVED: Final = frozenset({"modalities", "max_response_output_tokens"})
+"""Fields that have another name in the GA shape."""
 _MODES: Final = frozenset({"auto", "none", "required"})
 
 _decode_any = msgspec.json.Decoder().decode
@@ -58,6 +61,29 @@ def settings_from_wire(raw: msgspec.Raw | bytes) -> AnySettings:
     if data.get("type") == "transcription":
         return _read(data, TranscriptionSettings)
     return _read(data, Settings)
+
+
+def strict_settings_from_wire(raw: msgspec.Raw | bytes) -> Settings:
+    """Read the settings that a caller of ours writes in either dialect's shape; nothing is left out.
+
+    Raises:
+        msgspec.ValidationError: A field does not fit, or there is no such field; the message has its path.
+    """
+    data = {name: value for name, value in _nested(_decode_any(raw)).items() if name not in _MOVED}
+    settings = msgspec.convert(data, Settings)
+    for path in _unknown(data, msgspec.to_builtins(settings), "$"):
+        raise msgspec.ValidationError(f"there is no such field - at `{path}`")
+    return settings
+
+
+def _unknown(given: Any, kept: Any, path: str) -> Iterator[str]:
+    if not isinstance(given, dict) or not isinstance(kept, dict):
+        return
+    for name, value in given.items():
+        if name not in kept:
+            yield f"{path}.{name}"
+        else:
+            yield from _unknown(value, kept[name], f"{path}.{name}")
 
 
 def transcription_settings_from_wire(raw: msgspec.Raw | bytes) -> AnySettings:

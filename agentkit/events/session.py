@@ -5,8 +5,8 @@ They pass the same middleware as server events, on their way to the application.
 
 from agentkit.errors import ServerError
 from agentkit.events.base import ClientEvent, SessionEvent
-from agentkit.events.items import AnyItem
 from agentkit.events.settings import Usage
+from agentkit.events.views import ItemView
 
 
 class ItemDelta(SessionEvent, frozen=True, kw_only=True):
@@ -23,23 +23,26 @@ class ConversationUpdated(SessionEvent, frozen=True, kw_only=True):
     """An item changed."""
 
     wire_type = "conversation.updated"
-    item_id: str
+    item: ItemView
+    """The item as it was then, the delta included; for one that was deleted, as it was before."""
     delta: ItemDelta | None = None
     """``None`` where the item changed as a whole."""
+    deleted: bool = False
+    """Whether the item has left the conversation."""
 
 
 class ItemAppended(SessionEvent, frozen=True, kw_only=True):
     """An item entered the conversation."""
 
     wire_type = "conversation.item.appended"
-    item: AnyItem
+    item: ItemView
 
 
 class ItemCompleted(SessionEvent, frozen=True, kw_only=True):
     """An item is final: its status is ``completed`` or ``incomplete``."""
 
     wire_type = "conversation.item.completed"
-    item: AnyItem
+    item: ItemView
 
 
 class Interrupted(SessionEvent, frozen=True, kw_only=True):
@@ -50,6 +53,8 @@ class Interrupted(SessionEvent, frozen=True, kw_only=True):
     """The item that was playing, if one was."""
     heard_ms: int | None = None
     """Milliseconds of it that were heard."""
+    heard_text: str | None = None
+    """What of it was heard, in words: an estimate."""
 
 
 class FlushPlayback(SessionEvent, frozen=True, kw_only=True):

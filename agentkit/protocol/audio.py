@@ -7,7 +7,7 @@ from collections import deque
 
 from msgspec import UNSET, UnsetType
 
-from agentkit.events import AudioFormat
+from agentkit.events import AudioFormat, AudioView
 
 MIN_COMMIT_MS = 100
 """Less than this in the input buffer cannot be committed. Source: error ``input_audio_buffer_commit_empty``."""
@@ -45,6 +45,11 @@ class Format:
         """Return the bytes of a number of milliseconds, whole samples."""
         return ms * self.rate // 1000 * self.sample_bytes
 
+    @property
+    def wire(self) -> AudioFormat:
+        """The format as the protocol writes it."""
+        return AudioFormat(type=self.name, rate=self.rate)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Format) and (self.name, self.rate) == (other.name, other.rate)
 
@@ -53,51 +58,6 @@ class Format:
 
     def __repr__(self) -> str:
         return f"Format({self.name!r}, {self.rate})"
-
-
-class InputAudio:
-    """What was appended to the server's input buffer since the last commit or clear; only its length is kept."""
-
-    __slots__ = ("_answers_due", "format", "pending", "total")
-
-    def __init__(self) -> None:
-        self.format = Format()
-        self.pending = 0
-        """Bytes in the server's buffer, as far as we know."""
-        self.total = 0
-        """Bytes of the whole session: the input audio's clock."""
-        self._answers_due = 0
-
-    def append(self, size: int) -> None:
-        """Count appended bytes."""
-        self.pending += size
-        self.total += size
-
-    def emptied_by_us(self) -> None:
-        """A commit or clear of ours goes out; what is appended after it belongs to what comes next."""
-        self.pending = 0
-        self._answers_due += 1
-
-    def emptied(self) -> None:
-        """The server has committed or dropped its buffer: by itself, or in answer to us."""
-        if self._answers_due:
-            self._answers_due -= 1
-        else:
-            self.pending = 0
-
-    def refused(self) -> None:
-        """The server refused a commit or clear of ours."""
-        self._answers_due = max(0, self._answers_due - 1)
-
-    @property
-    def pending_ms(self) -> int:
-        """Milliseconds in the server's buffer."""
-        return self.format.ms(self.pending)
-
-    @property
-    def position_ms(self) -> int:
-        """Milliseconds of input so far in this session."""
-        return self.format.ms(self.total)
 
 
 class ItemAudio:
@@ -121,6 +81,15 @@ class ItemAudio:
         self.played_ms = 0
         self.cut_ms: int | None = None
         """Where the item was cut off, once it was."""
+
+    def read(self, end: int) -> bytes:
+        """Return what is still kept of the first ``end`` bytes."""
+        return b"".join(self.chunks)[: max(0, end - self.dropped)]
+
+    def view(self) -> AudioView:
+        """Return the audio so far, up to where it was cut off; in constant time."""
+        end = self.size if self.cut_ms is None else min(self.size, self.format.size(self.cut_ms))
+        return AudioView(self, end, self.format.ms(self.size), self.format.wire)
 
     def whole_samples(self, index: int, data: bytes) -> bytes:
         """Return a part's delta in whole samples, with what the one before it left over."""
@@ -148,13 +117,17 @@ class OutputAudio:
         """The item whose audio came last."""
         self._playing: str | None = None
 
-    def append(self, item_id: str, data: bytes, index: int = 0) -> bool:
-        """Add a delta's samples to an item; return False, changing nothing, where its audio was complete already."""
+    def append(self, item_id: str, data: bytes, index: int = 0) -> bytes | None:
+        """Add a delta's samples to an item.
+
+        Returns:
+            What was added, in whole samples; None, nothing having changed, where its audio was complete already.
+        """
         audio = self._items.get(item_id)
         if audio is None:
             audio = self._items[item_id] = ItemAudio(self.format)
         elif audio.done or (audio.done_parts and index in audio.done_parts):
-            return False
+            return None
         self.latest = item_id
         size = len(data)
         if audio.odd or size & 1:
@@ -166,7 +139,7 @@ class OutputAudio:
         self.kept += size + CHUNK_COST
         while self.kept > self.keep_bytes:
             self._evict()
-        return True
+        return data
 
     def _evict(self) -> None:
         oldest = self._order.popleft()
@@ -178,6 +151,16 @@ class OutputAudio:
         """Return the samples of an item that are still kept."""
         audio = self._items.get(item_id)
         return b"".join(audio.chunks) if audio else b""
+
+    def view(self, item_id: str) -> AudioView | None:
+        """Return an item's audio so far, in constant time; None where it has none."""
+        audio = self._items.get(item_id)
+        return audio.view() if audio is not None else None
+
+    def cut_ms(self, item_id: str) -> int | None:
+        """Return where an item was cut off; None where it was not."""
+        audio = self._items.get(item_id)
+        return audio.cut_ms if audio is not None else None
 
     def finished(self, item_id: str, index: int | None = None) -> None:
         """No more audio will come for an item, or for one part of it; half a sample left over is dropped."""
@@ -200,7 +183,6 @@ class OutputAudio:
         if audio is None:
             return False
         self.kept -= sum(len(chunk) + CHUNK_COST for chunk in audio.chunks)
-        audio.chunks.clear()
         self._order = deque(other for other in self._order if other is not audio)
         return audio.cut_ms is None and (not audio.done or audio.played_ms < audio.format.ms(audio.size))
 

@@ -25,6 +25,7 @@ from agentkit.events import (
     InputAudioBufferClear,
     InputAudioBufferCommit,
     Interrupted,
+    ItemView,
     MessageItem,
     Notice,
     ResponseCancel,
@@ -34,13 +35,16 @@ from agentkit.events import (
     SessionUpdate,
     TranscriptionSessionUpdate,
 )
-from agentkit.protocol.audio import MIN_COMMIT_MS, InputAudio, OutputAudio
+from agentkit.protocol.audio import OutputAudio
 from agentkit.protocol.calls import Call, CallStatus, Ledger
 from agentkit.protocol.conversation import Conversation
 from agentkit.protocol.effects import CancelTool, Effect, Emit, Propose, Transmit
 from agentkit.protocol.inbound import Inbound
+from agentkit.protocol.items import ItemState
+from agentkit.protocol.listening import InputAudio
 from agentkit.protocol.responses import Arbiter
 from agentkit.protocol.settings import SettingsState
+from agentkit.protocol.taking import TurnTaking
 from agentkit.protocol.wanted import is_beside
 
 SENT = 256
@@ -53,6 +57,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     tool_calls_per_turn: int | None = 32
     keep_audio_bytes: int = 16 << 20
     """The agent's audio kept for reading, over all items; the oldest goes first."""
+    keep_input_bytes: int = 0
+    """The user's audio kept for reading: half of it for what is in no item yet; 0 keeps none."""
 
 
 class Core:
@@ -69,7 +75,7 @@ class Core:
         self.conversation = Conversation()
         self.responses = Arbiter(self.next_id)
         self.calls = Ledger()
-        self.input = InputAudio()
+        self.input = InputAudio(self.limits.keep_input_bytes)
         self.output = OutputAudio(self.limits.keep_audio_bytes)
         self.settings = SettingsState()
         self.items_wanted = True
@@ -80,6 +86,7 @@ class Core:
         """Call ids of function calls that the client itself put into the conversation: they are history, not calls."""
         self.deleting: set[str] = set()
         """Items that the server was asked to delete."""
+        self.taking = TurnTaking(self)
         self._prefix = prefix
         self._count = 0
         self._sent: dict[str, ClientEvent] = {}
@@ -101,6 +108,12 @@ class Core:
         """Return an id that this session has not used."""
         self._count += 1
         return f"{self._prefix}_{self._count}"
+
+    def view(self, state: ItemState) -> ItemView:
+        """Return an item as it is now, in constant time."""
+        item_id = state.id
+        audio = self.output.view(item_id) or self.input.view(item_id)
+        return state.view(audio, self.output.cut_ms(item_id))
 
     # What comes
 
@@ -129,7 +142,7 @@ class Core:
             LocalProtocolError: It may not be sent; nothing changed.
         """
         if type(event) is InputAudioBufferAppend:
-            self.input.append(len(event.audio))
+            self.input.append(event.audio)
             return [Transmit(event)]
         if event.event_id is None:
             event = replace(event, event_id=self.next_id())
@@ -144,7 +157,7 @@ class Core:
             del self._sent[next(iter(self._sent))]
 
     def _emptied(self, event: InputAudioBufferCommit | InputAudioBufferClear) -> list[Effect]:
-        self.input.emptied_by_us()
+        self.input.emptied_by_us(commit=isinstance(event, InputAudioBufferCommit))
         return [Transmit(event)]
 
     def _item_create(self, event: ConversationItemCreate) -> list[Effect]:
@@ -184,7 +197,7 @@ class Core:
                 message=f"the call of {call.name} was deleted from the conversation, so its output was not sent",
             )
             return [Emit(notice), *self._withhold(call.call_id)]
-        self.responses.unanswered = True
+        self.responses.added()
         if call.move(CallStatus.DELIVERED):
             return [Transmit(event), *self._settle(call, call.response_id, delivered=True)]
         return [Transmit(event), *self._settle(call, call.repeats.pop(0), delivered=True)]
@@ -235,7 +248,7 @@ class Core:
 
     def update(self, settings: AnySettings, event_id: str) -> list[Effect]:
         """Ask for settings; ``UpdateEnded`` with this id tells how it went."""
-        return self.settings.ask(settings, event_id)
+        return [*self.taking.before_update(settings), *self.settings.ask(settings, event_id)]
 
     def send_item(self, item: AnyItem, *, previous_item_id: str | None = None) -> list[Effect]:
         """Add an item to the conversation."""
@@ -243,21 +256,8 @@ class Core:
 
     def respond(self, event_id: str, settings: ResponseSettings | None = None) -> list[Effect]:
         """Ask for a response, after committing what the user has said where the client commits."""
-        effects = [] if is_beside(settings) else self._commit_pending()
+        effects = [] if is_beside(settings) else self.taking.commit_pending()
         return [*effects, Propose(ResponseCreate(event_id=event_id, response=settings))]
-
-    def commit(self) -> list[Effect]:
-        """Make an item of the audio in the input buffer, where it is the client's work."""
-        if self.settings.turn_detection is not None:
-            return []
-        return self._commit_pending() or [Emit(_too_short(0))]
-
-    def _commit_pending(self) -> list[Effect]:
-        if self.settings.turn_detection is not None or not self.input.pending:
-            return []
-        if self.input.pending_ms < MIN_COMMIT_MS:
-            return [Propose(InputAudioBufferClear()), Emit(_too_short(self.input.pending_ms))]
-        return [Propose(InputAudioBufferCommit())]
 
     def finish_call(self, call_id: str, output: str) -> list[Effect]:
         """Deliver a call's output; nothing where it has one already.
@@ -288,17 +288,20 @@ class Core:
         """Whether nothing is due: no response, no output of a call, no retry."""
         return self.responses.quiet and not self.calls.due
 
-    def interrupt(self, heard_ms: int | None = None, *, by_speech: bool = False) -> list[Effect]:
+    def interrupt(
+        self, heard_ms: int | None = None, *, item_id: str | None = None, by_speech: bool = False
+    ) -> list[Effect]:
         """Cut the agent off: drop what is not played, cut the item to what was heard, stop what is being made.
 
         Args:
-            heard_ms: Milliseconds of the playing item that were heard; None takes the playback clock's word.
-            by_speech: Whether the server's turn detection heard the user; it may then stop the response by itself.
+            heard_ms: Milliseconds of the item that were heard; None takes the playback clock's word.
+            item_id: The item that is playing; None takes the one whose audio came last.
+            by_speech: Whether the user has begun to speak; the server may then stop the response by itself.
         """
         responses = self.responses
         generating = [response for response in responses.active.values() if not response.stopping]
         unfinished = {item_id for response in generating for item_id in response.item_ids}
-        item_id, heard = self._playing_item(heard_ms, unfinished)
+        item_id, heard = self._playing_item(item_id, heard_ms, unfinished)
         effects: list[Effect] = []
         if item_id is not None:
             effects.append(Emit(FlushPlayback(item_id=item_id, at_ms=heard)))
@@ -316,14 +319,22 @@ class Core:
         else:
             effects += responses.cancel()
         if item_id is not None or generating:
-            effects.append(Emit(Interrupted(item_id=item_id, heard_ms=heard if item_id is not None else None)))
+            effects.append(Emit(self._interrupted(item_id)))
         effects += [CancelTool(call.call_id) for call in self.calls.running]
         return effects if by_speech else effects + responses.silence()
 
-    def _playing_item(self, heard_ms: int | None, unfinished: set[str]) -> tuple[str | None, int]:
+    def _interrupted(self, item_id: str | None) -> Interrupted:
+        state = self.conversation.get(item_id) if item_id is not None else None
+        if state is None:
+            return Interrupted(item_id=item_id)
+        view = self.view(state)
+        return Interrupted(item_id=item_id, heard_ms=view.heard_ms, heard_text=view.heard_text)
+
+    def _playing_item(self, item_id: str | None, heard_ms: int | None, unfinished: set[str]) -> tuple[str | None, int]:
         """Return the item that is cut off, and how much of it was heard; none where all of it was."""
-        if heard_ms is not None and self.output.latest is not None:
-            self.output.played(self.output.latest, heard_ms)
+        item_id = item_id or (self.output.latest if heard_ms is not None else None)
+        if item_id is not None:
+            self.output.played(item_id, heard_ms or 0)
         item_id = self.output.playing
         if item_id is None:
             return None, 0
@@ -344,12 +355,3 @@ class Core:
         """Tell whether the server's turn detection makes responses by itself."""
         detection = self.settings.turn_detection
         return detection is not None and detection.create_response is not False
-
-
-def _too_short(ms: int) -> Notice:
-    return Notice(
-        level="info",
-        code="input_too_short",
-        message=f"{ms} ms of audio is too short to be a turn and was dropped" if ms else "there is no audio to commit",
-        hint=f"at least {MIN_COMMIT_MS} ms are needed",
-    )

@@ -49,6 +49,12 @@ class StartTimer(msgspec.Struct, frozen=True):
     seconds: float
 
 
+class ItemBegan(msgspec.Struct, frozen=True):
+    """An item entered the conversation, or the user began to say it; its clock starts."""
+
+    item_id: str
+
+
 class TurnBegan(msgspec.Struct, frozen=True):
     """A turn's input is complete; its clock starts."""
 
@@ -87,6 +93,7 @@ Effect: TypeAlias = (
     | StartTool
     | CancelTool
     | StartTimer
+    | ItemBegan
     | TurnBegan
     | TurnOutput
     | TurnEnded

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from agentkit.events import AnyItem, FunctionCallItem, MessageItem, UnknownItem
+from agentkit.events import AnyItem, AudioView, FunctionCallItem, ItemView, MessageItem, UnknownItem
 from agentkit.protocol.parts import PartState
 
 FINAL = ("completed", "incomplete")
@@ -97,15 +97,28 @@ class ItemState:
         if status is not None and not (self.final and status not in FINAL) and self.status != "incomplete":
             self.status = status
 
+    def view(self, audio: AudioView | None = None, heard_ms: int | None = None) -> ItemView:
+        """Return the item as it is now, in constant time; later events do not change what is returned.
+
+        Args:
+            audio: Its audio so far.
+            heard_ms: Where it was cut off.
+        """
+        return ItemView(
+            self.base,
+            item_id=self.id,
+            status=self.status,
+            parts=[part.view() for part in self.parts],
+            audio=audio,
+            heard_ms=heard_ms,
+            interrupted=self.interrupted,
+            previous_item_id=self.preceding.id if self.preceding is not None else None,
+            done=self.status == "completed",
+        )
+
     def snapshot(self) -> AnyItem:
-        """Return the item as it is now; later events do not change what is returned."""
-        base = self.base
-        if isinstance(base, MessageItem):
-            content = tuple(part.snapshot() for part in self.parts)
-            return replace(base, id=self.id, status=self.status, content=content)
-        if isinstance(base, FunctionCallItem):
-            return replace(base, id=self.id, status=self.status, arguments=self.text or base.arguments)
-        return base if isinstance(base, UnknownItem) else replace(base, id=self.id, status=self.status)
+        """Return the item as it is now, in the protocol's shape."""
+        return self.view().item
 
 
 def _without_content(item: AnyItem) -> AnyItem:

@@ -1,8 +1,6 @@
 """One content part as it grows: deltas appended in O(1), joined on demand, replaced by what a done event says."""
 
-from msgspec.structs import replace
-
-from agentkit.events import AnyPart, Audio, InputAudio, InputText, OutputAudio, OutputText, Text
+from agentkit.events import AnyPart, Audio, InputAudio, InputText, OutputAudio, OutputText, PartView, Text
 
 
 class PartState:
@@ -13,6 +11,7 @@ class PartState:
     def __init__(self) -> None:
         self.base: AnyPart | None = None
         self.chunks: list[str] = []
+        """Only ever added to, or replaced by another list: views of the part share it."""
         self.final = False
         """Whether a done event gave the whole text; later deltas are strays."""
 
@@ -30,7 +29,7 @@ class PartState:
     def add_before(self, text: str) -> None:
         """Prepend text that came before the part's item was known."""
         if not self.final:
-            self.chunks.insert(0, text)
+            self.chunks = [text, *self.chunks]  # a new list: views hold the old one
 
     def become(self, base: AnyPart) -> None:
         """Take what an event's kind says about the part, where nothing was told of it yet."""
@@ -61,16 +60,9 @@ class PartState:
         elif not self.chunks:
             self.add(text)
 
-    def snapshot(self) -> AnyPart:
-        """Return the part as it is now."""
-        base = self.base
-        if base is None:
-            return OutputText(text=self.text)
-        if isinstance(base, OutputText | InputText):
-            return replace(base, text=self.text)
-        if isinstance(base, OutputAudio | InputAudio):
-            return replace(base, transcript=self.text or None)
-        return base
+    def view(self) -> PartView:
+        """Return the part as it is now, in constant time."""
+        return PartView(self.base, self.chunks)
 
 
 def _canonical(part: AnyPart) -> AnyPart:

@@ -7,18 +7,14 @@ while the user speaks, and while the server's own turn detection is about to mak
 from collections import deque
 from collections.abc import Callable
 
-from msgspec.structs import replace
-
 from agentkit.errors import AgentkitError, RemoteProtocolError, ServerError
 from agentkit.events import ErrorOccurred, Notice, Response, ResponseCancel, ResponseCreate, ResponseSettings
 from agentkit.protocol import patience
 from agentkit.protocol.effects import Effect, Emit, Propose, StartTimer, Transmit, TurnBegan
 from agentkit.protocol.failures import failure_of
 from agentkit.protocol.turns import TurnState
-from agentkit.protocol.wanted import ActiveResponse, Wanted, cancelled, is_beside, let_go
+from agentkit.protocol.wanted import CORRELATION, ActiveResponse, Wanted, cancelled, is_beside, let_go
 
-CORRELATION = "agentkit_id"
-"""Key of ``metadata`` by which responses beside the conversation are recognised."""
 RECENT = 64
 """Finished responses remembered, so that late events and duplicates find theirs."""
 
@@ -39,6 +35,8 @@ class Arbiter:
         """Whether the server's turn detection makes responses."""
         self.unanswered = False
         """Whether items were added that no response has seen."""
+        self._added_since = False
+        """Whether items were added since a create was sent last."""
         self._queue: deque[Wanted] = deque()
         self._joining: list[Wanted] = []
         self._expected: dict[str, list[TurnState]] = {}
@@ -98,12 +96,20 @@ class Arbiter:
             if (response := self._all_seeing()) is not None:
                 response.serve(turns)
                 return effects
+        asked = self.requested
+        if wanted.plain and asked is not None and asked.plain and asked.automatic and not self._added_since:
+            asked.turns.extend(turns)  # it was asked for already, after the outputs of tools
+            return effects
         self._enqueue(wanted)
         return effects + self.release()
 
+    def added(self) -> None:
+        """An item enters the conversation that no response has seen."""
+        self.unanswered = self._added_since = True
+
     def typed(self) -> None:
         """A message of the user's goes out; the response that the server is about to make may not see it any more."""
-        self.unanswered = True
+        self.added()
         self._typed_late = self.auto_expected
 
     def _all_seeing(self) -> ActiveResponse | None:
@@ -122,20 +128,15 @@ class Arbiter:
         self._queue.append(wanted)
 
     def _send_beside(self, wanted: Wanted) -> list[Effect]:
-        event = wanted.event
-        assert event is not None
-        assert event.response is not None
-        metadata = event.response.metadata
-        metadata = {**(metadata if isinstance(metadata, dict) else {}), CORRELATION: wanted.token}
         self._beside_wanted[wanted.token] = wanted
-        event = replace(event, response=replace(event.response, metadata=metadata))
-        return [Transmit(event), StartTimer(f"requested {wanted.token}", patience.CREATED_SECONDS)]
+        return [Transmit(wanted.correlated()), StartTimer(f"requested {wanted.token}", patience.CREATED_SECONDS)]
 
     def release(self) -> list[Effect]:
         """Send the next create, where nothing stands in its way."""
         if not self._queue or not self.free:
             return []
         wanted = self.requested = self._sent_last = self._queue.popleft()
+        self._added_since = False
         assert wanted.event is not None
         return [Transmit(wanted.event), StartTimer(f"requested {wanted.token}", patience.CREATED_SECONDS)]
 

@@ -176,6 +176,15 @@ def _without_alias(session: AnySettings) -> AnySettings:
     return replace(session, audio=replace(audio, input=replace(audio.input, turn_detection=None)))
 
 
+def asked_detection(asked: AnySettings) -> str | None:
+    """Return the type of turn detection that settings ask for; None where they ask for none, or say nothing of it."""
+    audio = _without_alias(asked).audio
+    if audio is UNSET or audio.input is UNSET:
+        return None
+    detection = audio.input.turn_detection
+    return detection.type if isinstance(detection, TurnDetection) else None
+
+
 def _known(before: AnyServerSession, now: AnyServerSession) -> AnyServerSession:
     """Return the session as told now, with what was known before on all that it leaves out."""
     if isinstance(before, TranscriptionSettings) is not isinstance(now, TranscriptionSettings):

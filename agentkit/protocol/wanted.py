@@ -3,11 +3,15 @@
 from collections.abc import Iterable
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from agentkit.errors import AgentkitError
 from agentkit.events import ResponseCreate, ResponseSettings
 from agentkit.protocol.effects import Effect, TurnEnded
 from agentkit.protocol.turns import TurnState
+
+CORRELATION = "agentkit_id"
+"""Key of ``metadata`` by which responses beside the conversation are recognised."""
 
 
 class Wanted:
@@ -31,6 +35,14 @@ class Wanted:
     def plain(self) -> bool:
         """Whether it overrides nothing, so that one response can serve several."""
         return self.event is None or self.event.response is None
+
+    def correlated(self) -> ResponseCreate:
+        """Return the create of a response beside the conversation, with what its answer is recognised by."""
+        assert self.event is not None
+        assert self.event.response is not None
+        metadata = self.event.response.metadata
+        metadata = {**(metadata if isinstance(metadata, dict) else {}), CORRELATION: self.token}
+        return replace(self.event, response=replace(self.event.response, metadata=metadata))
 
     def join(self, other: "Wanted") -> None:
         """Serve what another wanted as well."""

@@ -10,7 +10,7 @@ import anyio.abc
 from anyio.lowlevel import checkpoint
 
 from agentkit.errors import AgentkitError, ConnectError, SessionClosedError, TransportError
-from agentkit.events import Notice, SessionEnded, decode_server
+from agentkit.events import InputAudioBufferSpeechStarted, Notice, SessionEnded, decode_server
 from agentkit.protocol import StartTool, Suppress
 from agentkit.session.lane import is_inside
 from agentkit.session.ways import Ways
@@ -72,7 +72,7 @@ class Engine(Ways):
 
     async def _read(self, transport: Transport) -> None:
         compiled, receive, effects_of = self._chain.compiled, transport.receive, self._core.receive
-        deliver, inbound = self._fanout.deliver, self._inbound
+        deliver, inbound, playback = self._fanout.deliver, self._inbound, self.playback
         self.listeners_changed()
         created = False
         while True:
@@ -88,6 +88,8 @@ class Engine(Ways):
             event = decode_server(frame)
             if self._taps:
                 self._taps.show("in", frame, event)
+            if playback.real_time and isinstance(event, InputAudioBufferSpeechStarted):
+                playback.advance()  # it decides where the agent is cut off
             effects = effects_of(event)
             if effects and type(effects[0]) is Suppress:
                 continue

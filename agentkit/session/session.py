@@ -1,7 +1,7 @@
 """The session as an application sees it."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar, overload
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import anyio
 from msgspec.structs import replace
@@ -12,8 +12,10 @@ from agentkit.events import (
     AnyPart,
     AnyServerSession,
     AnySettings,
+    AudioFormat,
+    AudioInput,
+    AudioSettings,
     ConversationItemTruncate,
-    Event,
     FunctionTool,
     InputAudioBufferAppend,
     InputAudioBufferClear,
@@ -22,23 +24,29 @@ from agentkit.events import (
     OutputText,
     ResponseCreate,
     ResponseSettings,
+    ServerSession,
     Settings,
     ToolDefinition,
+    TurnDetection,
+    merge_settings,
 )
 from agentkit.protocol import Propose
-from agentkit.protocol.audio import MIN_COMMIT_MS
-from agentkit.session.engine import Engine
-from agentkit.session.fanout import Subscription, Waiter
+from agentkit.session.listening import Listening
 from agentkit.session.turns import Turn
 from agentkit.tools import Tool
 
-E = TypeVar("E", bound=Event)
+if TYPE_CHECKING:
+    from agentkit.session.snapshot import Snapshot
+
 MAX_APPEND_BYTES = 15 << 20
 """Audio in one append. Source: the protocol's limit of 15 MiB."""
 UPDATE_SECONDS = 10.0
+RESUME_SECONDS = 30.0
+PUSH_TO_TALK = "push_to_talk"
+MODES = (PUSH_TO_TALK, "server_vad", "semantic_vad")
 
 
-class Session(Engine):
+class Session(Listening):
     """One session; made by ``agentkit.open``.
 
     Every method that sends raises ``SessionClosedError`` after the session was closed, ``ConnectionLostError`` after
@@ -85,48 +93,6 @@ class Session(Engine):
         finally:
             self._updates.forget(event_id)
 
-    # Listening
-
-    @overload
-    def subscribe(self) -> Subscription[Event]: ...
-    @overload
-    def subscribe(self, *classes: type[E]) -> Subscription[E]: ...
-    def subscribe(self, *classes: type[Event]) -> Subscription[Any]:
-        """Listen to events of these classes, or to all, from now on.
-
-        Returns:
-            An async iterator that ends with the session; a context manager that stops listening.
-        """
-        subscription: Subscription[Any] = Subscription(self._fanout, classes or (Event,))
-        self.listeners_changed()
-        return subscription
-
-    def __aiter__(self) -> Subscription[Event]:
-        return self.subscribe()
-
-    async def wait_for(
-        self, event_class: type[E], where: Callable[[E], bool] | None = None, *, timeout: float | None = None
-    ) -> E:
-        """Wait for the next event of a class.
-
-        Args:
-            event_class: The class; subclasses count.
-            where: Which of them; None takes the first.
-            timeout: Seconds to wait at most.
-
-        Raises:
-            TimeoutError: It did not come in time.
-            SessionClosedError: The session ended first; ``ConnectionLostError`` where its connection was lost.
-        """
-        waiter = Waiter(event_class, where, self._closed_error())
-        self._fanout.add(waiter)
-        self.listeners_changed()
-        try:
-            with anyio.fail_after(timeout):
-                return await waiter.wait()
-        finally:
-            self._fanout.remove(waiter)
-
     @property
     def settings(self) -> AnyServerSession | None:
         """The settings in force, as the server confirmed them last."""
@@ -136,10 +102,6 @@ class Session(Engine):
     def tools(self) -> "dict[str, Tool[..., object] | FunctionTool]":
         """The session's tools by name."""
         return dict(self._calls.tools)
-
-    async def wait_closed(self) -> None:
-        """Wait until the session has ended, for whatever reason."""
-        await self._finished.wait()
 
     # Talking
 
@@ -200,6 +162,14 @@ class Session(Engine):
         with anyio.fail_after(timeout):
             return await self._turn(self._core.next_id(), None, settings=settings)
 
+    async def create_response(self, settings: ResponseSettings | None = None) -> None:
+        """Ask for a response as ``respond`` does, without waiting for it; ``TurnCompleted`` tells when it is over.
+
+        Args:
+            settings: What differs from the session's settings.
+        """
+        await self._command(self._core.respond(self._core.next_id(), settings))
+
     async def _turn(
         self, token: str, item: AnyItem | None, *, settings: ResponseSettings | None = None, interrupt: bool = False
     ) -> Turn:
@@ -217,13 +187,23 @@ class Session(Engine):
 
     async def _message(self, item: AnyItem, token: str | None, *, interrupt: bool) -> None:
         if interrupt:
-            await self._command(self._core.interrupt(), go_on=True)
+            await self.interrupt()
         effects = self._core.send_item(item)
         if token is not None:
             effects.append(Propose(ResponseCreate(event_id=token)))
         await self._command(effects)
 
     # Audio
+
+    @property
+    def input_format(self) -> AudioFormat:
+        """The format of the user's audio, its rate included."""
+        return self._core.input.format.wire
+
+    @property
+    def output_format(self) -> AudioFormat:
+        """The format of the agent's audio, its rate included."""
+        return self._core.output.format.wire
 
     async def append_audio(self, audio: bytes) -> None:
         """Add to the user's audio, in the session's input format.
@@ -245,27 +225,64 @@ class Session(Engine):
         Args:
             reply: Ask for a response.
         """
-        is_turn = self._core.input.pending_ms >= MIN_COMMIT_MS and self._core.settings.turn_detection is None
-        await self._command(self._core.commit())
-        if reply and is_turn:
-            await self._command(self._core.respond(self._core.next_id()))
+        await self._command(self._core.taking.commit(self._core.next_id() if reply else None))
+
+    async def press(self) -> None:
+        """The user presses the key to talk: the agent is cut off, and waits until ``release``.
+
+        Raises:
+            LocalProtocolError: The server finds the user's turns by itself; see ``mode``.
+        """
+        self.playback.advance()
+        await self._command(self._core.taking.press(), go_on=True)
+
+    async def release(self, *, reply: bool = True) -> None:
+        """The user lets go of the key: what was appended meanwhile is a turn; less than 100 ms are dropped.
+
+        Args:
+            reply: Ask for a response.
+        """
+        await self._command(self._core.taking.release(self._core.next_id() if reply else None))
+
+    @property
+    def mode(self) -> str:
+        """Who finds the user's turns: ``push_to_talk`` (the application), ``server_vad`` or ``semantic_vad``."""
+        return self._core.taking.mode
+
+    async def set_mode(self, mode: "str | TurnDetection", *, timeout: float = UPDATE_SECONDS) -> None:
+        """Change who finds the user's turns, also in the middle of one.
+
+        Towards the server's turn detection, what was said while the key was held becomes an item, without a response.
+        Away from it, what was said of an utterance that has begun goes with the next ``release`` or ``commit``.
+
+        Args:
+            mode: ``push_to_talk``, ``server_vad``, ``semantic_vad``, or turn detection with its own options.
+            timeout: Seconds that the server may take to confirm.
+
+        Raises:
+            ValueError: There is no such mode.
+            ServerError: The server refused it.
+        """
+        if isinstance(mode, str) and mode not in MODES:
+            raise ValueError(f"there is no mode {mode!r}; known: {', '.join(MODES)}")
+        detection = TurnDetection(type=mode) if isinstance(mode, str) else mode
+        wanted = None if detection.type == PUSH_TO_TALK else detection
+        await self.update(Settings(audio=AudioSettings(input=AudioInput(turn_detection=wanted))), timeout=timeout)
 
     async def clear_audio(self) -> None:
         """Drop the user's audio that is not committed."""
         await self.send(InputAudioBufferClear())
 
-    def played(self, item_id: str, ms: int) -> None:
-        """Move the playback clock: so many milliseconds of the item's audio were heard."""
-        self._core.output.played(item_id, ms)
-
-    async def interrupt(self, heard_ms: int | None = None) -> None:
+    async def interrupt(self, heard_ms: int | None = None, *, item_id: str | None = None) -> None:
         """Cut the agent off: stop playback and the response, and keep only what was heard.
 
         Args:
-            heard_ms: Milliseconds of the last spoken item that were heard; None takes the playback clock's word.
+            heard_ms: Milliseconds of the item that were heard; None takes the playback clock's word.
+            item_id: The item that is playing; None takes the one whose audio came last.
         """
+        self.playback.advance()
         # A truncation that a guard stops must not keep the agent talking.
-        await self._command(self._core.interrupt(heard_ms), go_on=True)
+        await self._command(self._core.interrupt(heard_ms, item_id=item_id), go_on=True)
 
     async def cancel(self, response_id: str | None = None) -> None:
         """Stop the active response, or one by its id; nothing happens where none is active."""
@@ -306,12 +323,7 @@ class Session(Engine):
         """
         if not tool.name or tool.name in self._calls.tools:
             raise LocalProtocolError(f"there is a tool called {tool.name!r} already; remove it first")
-        self._calls.tools[tool.name] = tool
-        try:
-            await self._update_tools()
-        except BaseException:
-            del self._calls.tools[tool.name]
-            raise
+        await self.set_tools([*self._calls.tools.values(), tool])
 
     async def remove_tool(self, name: str) -> None:
         """Take a tool away from the next response on.
@@ -319,23 +331,30 @@ class Session(Engine):
         Raises:
             LocalProtocolError: There is no tool of this name.
         """
-        tool = self._calls.tools.pop(name, None)
-        if tool is None:
+        if name not in self._calls.tools:
             raise LocalProtocolError(
                 f"there is no tool called {name!r}; known: {', '.join(self._calls.tools) or 'none'}"
             )
-        try:
-            await self._update_tools()
-        except BaseException:
-            self._calls.tools[name] = tool
-            raise
+        await self.set_tools([tool for known, tool in self._calls.tools.items() if known != name])
 
-    async def _update_tools(self) -> None:
+    async def set_tools(self, tools: "Sequence[Tool[..., object] | FunctionTool]") -> None:
+        """Offer these tools, and no others of ours, from the next response on: one update for all.
+
+        Where the server refuses them, the tools stay as they were.
+        """
+        before = dict(self._calls.tools)
+        self._calls.tools.clear()
+        self._calls.tools.update({tool.name: tool for tool in tools if tool.name})
         confirmed = self.settings
         foreign: tuple[ToolDefinition, ...] = ()
         if isinstance(confirmed, Settings) and isinstance(confirmed.tools, tuple):
             foreign = tuple(tool for tool in confirmed.tools if not isinstance(tool, FunctionTool))
-        await self.update(Settings(tools=(*self.tool_definitions(), *foreign)))
+        try:
+            await self.update(Settings(tools=(*self.tool_definitions(), *foreign)))
+        except BaseException:
+            self._calls.tools.clear()
+            self._calls.tools.update(before)
+            raise
 
     async def answer(self, call_id: str, output: str) -> None:
         """Answer a call of a tool that has no body (``ToolCallPending``).
@@ -345,6 +364,38 @@ class Session(Engine):
         """
         output = output.encode("utf-8", "replace").decode()  # a lone surrogate cannot be sent
         await self._command(self._core.finish_call(call_id, output))
+
+    def snapshot(self) -> "Snapshot":
+        """Return the settings and the conversation as they are now; ``to_json`` writes them down."""
+        from agentkit.session.snapshot import Snapshot  # only some sessions are kept
+
+        confirmed = self.settings
+        settings = merge_settings(Settings(), confirmed) if isinstance(confirmed, ServerSession) else None
+        return Snapshot(settings=settings, entries=tuple(self.history.entries()))
+
+    async def resume(
+        self, snapshot: "Snapshot", *, settings: bool = True, timeout: float = RESUME_SECONDS
+    ) -> tuple[tuple[str, str], ...]:
+        """Take up the conversation of a snapshot in this session, a new one, so that the model knows it.
+
+        What the user said goes in as text, where its audio is not in the snapshot, and of what the agent said, what was
+        heard; each call has an output, if only one that says that its outcome is not known. No tool runs.
+
+        Args:
+            snapshot: Of another session.
+            settings: Ask for the snapshot's settings too.
+            timeout: Seconds that the server may take to confirm the items.
+
+        Returns:
+            Pairs of an item's id and why it, or a part of it, was left out.
+
+        Raises:
+            ServerError: The server refused the settings or an item.
+            RemoteProtocolError: The server did not confirm in time.
+        """
+        from agentkit.session.resuming import resume
+
+        return (await resume(self, snapshot, settings=settings, timeout=timeout)).left_out
 
     async def end(self, reason: str = "") -> None:
         """End the session once the current turn is over."""

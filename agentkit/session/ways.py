@@ -41,6 +41,7 @@ from agentkit.protocol import (
     Core,
     Effect,
     Emit,
+    ItemBegan,
     Propose,
     StartTimer,
     StartTool,
@@ -52,11 +53,13 @@ from agentkit.protocol import (
     UpdateEnded,
 )
 from agentkit.session.calls import Calls
+from agentkit.session.clock import clock
 from agentkit.session.fanout import FanOut
 from agentkit.session.history import History
 from agentkit.session.lane import Lane, outside
 from agentkit.session.limits import SessionLimits
 from agentkit.session.outbox import Frame, Outbox
+from agentkit.session.playback import Playback
 from agentkit.session.taps import Taps
 from agentkit.session.timers import Timers
 from agentkit.session.turns import Turns
@@ -92,9 +95,12 @@ class Ways(ABC):
         self._limits = limits
         self._data = context
         self._core = Core(prefix=session_id, limits=limits.core)
-        self.history = History(self._core)
-        """The conversation as the server holds it."""
         self._fanout = FanOut()
+        now = clock()
+        self.history = History(self._core, now)
+        """The conversation as the server holds it."""
+        self.playback = Playback(self._core, self._fanout, now)
+        """How much of the agent's audio was heard."""
         self._turns = Turns()
         self._updates = Updates()
         self._timers = Timers(self._timer)
@@ -243,6 +249,7 @@ class Ways(ABC):
             Transmit: lambda effect: self._post(effect.event),
             StartTool: self._start_tool,
             StartTimer: lambda effect: self._timers.start(effect.name, effect.seconds),
+            ItemBegan: lambda effect: self.history.began(effect.item_id),
             TurnBegan: lambda effect: self._turns.began(effect.turn),
             TurnOutput: lambda effect: self._turns.output(effect.turn),
             UpdateEnded: lambda effect: self._updates.ended(effect.event_id, effect.error),

@@ -26,6 +26,7 @@ from agentkit.events import (
     InputAudioBufferAppend,
     InputAudioBufferCommit,
     InputText,
+    ItemView,
     MalformedEvent,
     MessageItem,
     OutputText,
@@ -368,7 +369,12 @@ def test_an_error_is_the_same_in_both_dialects() -> None:
 
 
 @pytest.mark.parametrize(
-    "event", [MalformedEvent(reason="x", head="", size=0), ConversationUpdated(item_id="i"), ServerEvent()]
+    "event",
+    [
+        MalformedEvent(reason="x", head="", size=0),
+        ConversationUpdated(item=ItemView.of(MessageItem(role="user"))),
+        ServerEvent(),
+    ],
 )
 def test_what_is_no_server_event_is_not_written(event: Any) -> None:
     with pytest.raises(LocalProtocolError, match=type(event).__name__):

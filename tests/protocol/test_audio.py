@@ -4,7 +4,8 @@ import pytest
 from msgspec import UNSET
 
 from agentkit.events import AudioFormat
-from agentkit.protocol.audio import CHUNK_COST, Format, InputAudio, OutputAudio
+from agentkit.protocol.audio import CHUNK_COST, Format, OutputAudio
+from agentkit.protocol.listening import InputAudio
 
 
 @pytest.mark.parametrize(
@@ -47,17 +48,17 @@ def test_formats_are_values() -> None:
 
 def test_the_input_clock_goes_on_over_commits() -> None:
     audio = InputAudio()
-    audio.append(4800)
-    audio.emptied_by_us()
-    audio.append(2400)
+    audio.append(bytes(4800))
+    audio.emptied_by_us(commit=True)
+    audio.append(bytes(2400))
     assert (audio.pending_ms, audio.position_ms) == (50, 150)
 
 
 def test_an_answer_to_our_commit_does_not_touch_what_was_appended_since() -> None:
     audio = InputAudio()
-    audio.append(9600)
-    audio.emptied_by_us()
-    audio.append(7200)
+    audio.append(bytes(9600))
+    audio.emptied_by_us(commit=True)
+    audio.append(bytes(7200))
     audio.emptied()
     assert audio.pending_ms == 150
     audio.emptied()
@@ -66,10 +67,10 @@ def test_an_answer_to_our_commit_does_not_touch_what_was_appended_since() -> Non
 
 def test_a_refused_commit_has_no_answer() -> None:
     audio = InputAudio()
-    audio.emptied_by_us()
+    audio.emptied_by_us(commit=True)
     audio.refused()
     audio.refused()
-    audio.append(4800)
+    audio.append(bytes(4800))
     audio.emptied()
     assert audio.pending == 0
 
@@ -79,8 +80,8 @@ def test_a_refused_commit_has_no_answer() -> None:
 
 def test_samples_are_read_as_they_came() -> None:
     audio = OutputAudio()
-    assert audio.append("a", b"\x01\x02")
-    assert audio.append("a", b"\x03\x04")
+    assert audio.append("a", b"\x01\x02") == b"\x01\x02"
+    assert audio.append("a", b"\x03\x04") == b"\x03\x04"
     assert audio.read("a") == b"\x01\x02\x03\x04"
     assert audio.read("b") == b""
 
@@ -101,11 +102,11 @@ def test_f54_half_a_sample_belongs_to_its_part_and_is_dropped_at_its_end() -> No
     audio.append("a", b"\x02", 0)
     assert audio.read("a") == b"\x11\x12\x01\x02"
     audio.finished("a", 1)
-    assert audio.append("a", b"\x14", 1) is False
-    assert audio.append("a", b"\x03\x04", 0) is True
+    assert audio.append("a", b"\x14", 1) is None
+    assert audio.append("a", b"\x03\x04", 0) == b"\x03\x04"
     audio.append("a", b"\x05", 0)
     audio.finished("a")
-    assert audio.append("a", b"\x06", 0) is False
+    assert audio.append("a", b"\x06", 0) is None
     assert audio.received_ms("a") == 0
     audio.finished("unknown")
 

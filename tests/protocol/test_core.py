@@ -53,7 +53,7 @@ def test_rb_11_speech_cuts_the_item_to_what_was_heard_and_leaves_the_cancel_to_t
     listening.server(STARTED)
     assert listening.frames() == [cut("i1", 700)]
     assert listening.of(FlushPlayback) == [FlushPlayback(item_id="i1", at_ms=700)]
-    assert listening.of(Interrupted) == [Interrupted(item_id="i1", heard_ms=700)]
+    assert listening.of(Interrupted) == [Interrupted(item_id="i1", heard_ms=700, heard_text="")]
 
 
 def test_rb_11_speech_over_a_server_that_does_not_interrupt_cancels_by_us(drive: Drive) -> None:
@@ -185,26 +185,26 @@ def test_a_truncation_of_nothing_is_refused(drive: Drive, item_id: str, ms: int)
 
 def test_rb_27_a_short_press_is_cleared_and_reported(drive: Drive) -> None:
     append(drive, 40)
-    drive.run(drive.core.commit())
+    drive.run(drive.core.taking.commit())
     assert drive.types() == [APPEND, CLEAR]
     assert drive.notices() == ["input_too_short"]
 
 
 def test_rb_27_exactly_100_ms_are_enough(drive: Drive) -> None:
     append(drive, 100)
-    drive.run(drive.core.commit())
+    drive.run(drive.core.taking.commit())
     assert drive.types() == [APPEND, COMMIT]
 
 
 def test_rb_27_an_empty_buffer_is_not_committed(drive: Drive) -> None:
-    drive.run(drive.core.commit())
+    drive.run(drive.core.taking.commit())
     assert drive.types() == []
     assert drive.notices() == ["input_too_short"]
 
 
 def test_rb_27_nothing_is_committed_where_the_server_finds_the_turns(listening: Drive) -> None:
     append(listening, 500)
-    listening.run(listening.core.commit())
+    listening.run(listening.core.taking.commit())
     listening.ask()
     assert listening.types() == [APPEND, CREATE]
 
@@ -223,7 +223,7 @@ def test_rb_30_without_turn_detection_audio_is_committed_before_the_create(drive
 
 def test_rb_42_a_commit_alone_asks_for_no_reply(drive: Drive) -> None:
     append(drive, 200)
-    drive.run(drive.core.commit())
+    drive.run(drive.core.taking.commit())
     drive.say("x", reply=False)
     assert drive.types() == [APPEND, COMMIT, ITEM]
 
@@ -241,10 +241,10 @@ def test_rb_66_typed_text_and_a_tool_leave_the_held_audio_alone(drive: Drive) ->
 
 def test_rb_66_a_commit_that_is_answered_late_does_not_lose_the_next_press(drive: Drive) -> None:
     append(drive, 200)
-    drive.run(drive.core.commit())
+    drive.run(drive.core.taking.commit())
     append(drive, 150)
     drive.server("input_audio_buffer.committed", item_id="u1")
-    drive.run(drive.core.commit())
+    drive.run(drive.core.taking.commit())
     assert drive.types() == [APPEND, COMMIT, APPEND, COMMIT]
 
 

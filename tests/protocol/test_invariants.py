@@ -207,7 +207,7 @@ class Sessions(RuleBasedStateMachine):
 
     @rule()
     def commit(self) -> None:
-        self.run(self.core.commit())
+        self.run(self.core.taking.commit())
 
     @rule(response=st.sampled_from([None, "r1", "r2", "beside"]))
     def cancel(self, response: str | None) -> None:

@@ -43,7 +43,7 @@ def test_a_part_is_what_it_was_first_taken_for() -> None:
     part = PartState()
     part.become(OutputAudio())
     part.become(OutputText())
-    assert part.snapshot() == OutputAudio()
+    assert part.view().part == OutputAudio()
 
 
 @pytest.mark.parametrize(
@@ -59,14 +59,14 @@ def test_a_part_is_what_it_was_first_taken_for() -> None:
 def test_short_and_long_names_are_one_kind(told: object, expected: object) -> None:
     part = PartState()
     part.merge(told, final=True)  # type: ignore[arg-type]  # every one is a part
-    assert part.snapshot() == expected
+    assert part.view().part == expected
 
 
 def test_a_part_with_its_audio_is_not_replaced_by_one_without() -> None:
     part = PartState()
     part.merge(InputAudio(audio="AAAA"), final=False)
     part.merge(InputAudio(), final=True)
-    assert part.snapshot() == InputAudio(audio="AAAA")
+    assert part.view().part == InputAudio(audio="AAAA")
 
 
 def test_text_of_an_unfinished_part_is_only_a_beginning() -> None:
@@ -79,11 +79,11 @@ def test_text_of_an_unfinished_part_is_only_a_beginning() -> None:
 
 
 def test_a_part_of_which_nothing_is_known_is_text() -> None:
-    assert PartState().snapshot() == OutputText(text="")
+    assert PartState().view().part == OutputText(text="")
 
 
 def test_a_part_is_what_it_was_told_to_be_last() -> None:
     part = PartState()
     part.become(OutputAudio(audio="AAAA"))
     part.merge(OutputText(text="a"), final=True)
-    assert part.snapshot() == OutputText(text="a")
+    assert part.view().part == OutputText(text="a")

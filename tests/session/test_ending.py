@@ -241,7 +241,7 @@ async def test_an_interruption_whose_truncation_a_guard_stops_still_stops_the_re
         with session.subscribe(ServerEvent) as events:
             await server.emit("response.output_audio.delta", response_id="r1", item_id="i", delta="AAAA" * 1600)
             await anext(events)
-        session.played("i", 50)
+        session.playback.played("i", 50)
         with pytest.raises(agentkit.MiddlewareError):
             await session.interrupt()
         await server.next("response.cancel")

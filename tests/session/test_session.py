@@ -211,9 +211,9 @@ async def test_interrupting_flushes_truncates_cancels_and_then_sends_the_message
         with session.subscribe(agentkit.events.ResponseOutputAudioDelta, Interrupted) as events:
             await server.emit("response.output_audio.delta", response_id="r1", item_id="i", delta=audio)
             await anext(events)
-            session.played("i", 700)
+            session.playback.played("i", 700)
             await session.send_text("stop", interrupt=True)
-            assert await anext(events) == Interrupted(item_id="i", heard_ms=700)
+            assert await anext(events) == Interrupted(item_id="i", heard_ms=700, heard_text="")
             truncate = await server.next("conversation.item.truncate")
             assert (truncate["item_id"], truncate["content_index"], truncate["audio_end_ms"]) == ("i", 0, 700)
             assert (await server.next("response.cancel"))["response_id"] == "r1"

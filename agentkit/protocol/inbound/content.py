@@ -169,7 +169,8 @@ class Content:
         if audio is None:
             return self._not_base64()
         index = event.content_index
-        if not core.output.append(event.item_id, audio, index):
+        audio = core.output.append(event.item_id, audio, index)
+        if audio is None:
             return self._late(event, response)
         part = state.part(index)
         if part.base is None:

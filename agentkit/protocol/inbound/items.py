@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from agentkit import events as e
-from agentkit.protocol.effects import Effect, Emit, Suppress
+from agentkit.protocol.effects import Effect, Emit, ItemBegan, Suppress
 from agentkit.protocol.items import ItemState
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Items:
             return None, []
         effects = self.changed(state)
         if became_final and self._core.items_wanted:
-            effects.append(Emit(e.ItemCompleted(item=state.snapshot())))
+            effects.append(Emit(e.ItemCompleted(item=self._core.view(state))))
         return state, effects
 
     def changed(self, state: ItemState, delta: e.ItemDelta | None = None) -> list[Effect]:
@@ -35,10 +35,11 @@ class Items:
         effects: list[Effect] = []
         if not state.announced:
             state.announced = True
+            effects.append(ItemBegan(state.id))
             if self._core.items_wanted:
-                effects.append(Emit(e.ItemAppended(item=state.snapshot())))
+                effects.append(Emit(e.ItemAppended(item=self._core.view(state))))
         if self._core.updates_wanted:
-            effects.append(Emit(e.ConversationUpdated(item_id=state.id, delta=delta)))
+            effects.append(Emit(e.ConversationUpdated(item=self._core.view(state), delta=delta)))
         return effects
 
     def stray(self) -> list[Effect]:
@@ -73,12 +74,15 @@ class Items:
         """An item is gone; what is still playing of it stops."""
         core = self._core
         core.deleting.discard(event.item_id)
-        known = core.conversation.delete(event.item_id) is not None
+        known = core.conversation.get(event.item_id)
+        view = core.view(known) if known is not None else None
+        core.conversation.delete(event.item_id)
+        core.input.remove(event.item_id)
         effects: list[Effect] = []
         if core.output.remove(event.item_id):
             effects.append(Emit(e.FlushPlayback(item_id=event.item_id)))
-        if known and core.updates_wanted:
-            effects.append(Emit(e.ConversationUpdated(item_id=event.item_id)))
+        if view is not None and core.updates_wanted:
+            effects.append(Emit(e.ConversationUpdated(item=view, deleted=True)))
         return effects
 
     # Transcripts of the user's audio
@@ -102,11 +106,12 @@ class Items:
     def committed(self, event: e.InputAudioBufferCommitted) -> list[Effect]:
         """The user's audio became an item."""
         core = self._core
-        core.input.emptied()
-        effects = core.responses.speech_stopped() if core.responses.user_speaking else []
+        core.input.emptied(event.item_id)
+        turn_over = core.responses.user_speaking and not core.taking.held
+        effects = core.responses.speech_stopped() if turn_over else []
         base = e.MessageItem(role="user", content=(e.InputAudio(),))
         state = core.conversation.adopt(event.item_id, base, previous_item_id=event.previous_item_id)
-        core.responses.unanswered = True
+        core.responses.added()
         return effects + (self.changed(state) if state is not None else [])
 
     def cleared(self, event: e.InputAudioBufferCleared) -> list[Effect]:
@@ -120,11 +125,14 @@ class Items:
 
     def speech_started(self, event: e.InputAudioBufferSpeechStarted) -> list[Effect]:
         """The user begins to speak."""
+        self._core.input.speech(event.item_id, began_ms=event.audio_start_ms)
         self._core.responses.speech_started()
-        return self._core.interrupt(by_speech=True)
+        effects: list[Effect] = [] if event.item_id is None else [ItemBegan(event.item_id)]
+        return effects + self._core.interrupt(by_speech=True)
 
     def speech_stopped(self, event: e.InputAudioBufferSpeechStopped) -> list[Effect]:
         """The user's turn is over, unless a commit has said so already."""
+        self._core.input.speech(event.item_id, ended_ms=event.audio_end_ms)
         responses = self._core.responses
         if not responses.user_speaking and (responses.auto_expected or responses.answering_speech):
             return []

@@ -73,7 +73,7 @@ class Responses:
         if isinstance(state.base, e.FunctionCallItem) and not (state.base.name and state.part(0).final):
             rest = "incomplete"
         state.advance(rest)
-        effects: list[Effect] = [*self._items.changed(state), Emit(e.ItemCompleted(item=state.snapshot()))]
+        effects: list[Effect] = [*self._items.changed(state), Emit(e.ItemCompleted(item=core.view(state)))]
         return effects + self.announce(state, response)
 
     def _texts(self, response: ActiveResponse, told: e.Response) -> list[str]:

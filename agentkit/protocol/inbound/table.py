@@ -88,23 +88,24 @@ class Inbound:
     # The session
 
     def _session_created(self, event: e.SessionCreated) -> list[Effect]:
+        detected = self._core.settings.turn_detection is not None
         effects = self._core.settings.on_created(event.session)
-        return effects + self._settings_changed()
+        return effects + self._settings_changed(detected=detected)
 
     def _session_updated(self, event: e.SessionUpdated) -> list[Effect]:
+        detected = self._core.settings.turn_detection is not None
         effects = self._core.settings.on_updated(event.session)
-        return effects + self._settings_changed()
+        return effects + self._settings_changed(detected=detected)
 
-    def _settings_changed(self) -> list[Effect]:
+    def _settings_changed(self, *, detected: bool) -> list[Effect]:
         core = self._core
         session = core.settings.confirmed
         if session is not None and session.audio is not UNSET:
             if session.audio.input is not UNSET:
-                core.input.format = Format.of(session.audio.input.format)
+                core.input.use(Format.of(session.audio.input.format))
             if session.audio.output is not UNSET:
                 core.output.format = Format.of(session.audio.output.format)
-        detects = core.settings.turn_detection is not None
-        return core.responses.listening(creates=core.auto_creates(), detects=detects)
+        return core.taking.listen(detected=detected)
 
     # What is odd
 

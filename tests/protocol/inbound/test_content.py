@@ -340,7 +340,7 @@ def test_who_listens_is_told_of_every_delta(drive: Drive, name: str, delta: Item
     drive.core.updates_wanted = True
     drive.created("r1")
     drive.server(name, **AT, delta="a")
-    assert drive.of(ConversationUpdated) == [ConversationUpdated(item_id="i1", delta=delta)]
+    assert [(event.item.id, event.delta) for event in drive.of(ConversationUpdated)] == [("i1", delta)]
 
 
 def test_who_listens_is_told_of_audio_and_of_changes_as_a_whole(drive: Drive) -> None:
@@ -349,8 +349,5 @@ def test_who_listens_is_told_of_audio_and_of_changes_as_a_whole(drive: Drive) ->
     drive.server("response.output_audio.delta", **AT, delta="AAAA")
     drive.server("response.output_audio_transcript.done", **AT, transcript="a")
     drive.server("conversation.item.deleted", item_id="i1")
-    assert drive.of(ConversationUpdated) == [
-        ConversationUpdated(item_id="i1", delta=ItemDelta(audio=bytes(3))),
-        ConversationUpdated(item_id="i1"),
-        ConversationUpdated(item_id="i1"),
-    ]
+    updates = [(event.item.id, event.delta, event.deleted) for event in drive.of(ConversationUpdated)]
+    assert updates == [("i1", ItemDelta(audio=bytes(2)), False), ("i1", None, False), ("i1", None, True)]

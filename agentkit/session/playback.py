@@ -1,0 +1,97 @@
+"""The playback clock: how much of the agent's audio was heard.
+
+Rule: never beyond what was received. Whoever plays the audio moves the clock; where nobody does, it can run by itself.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from agentkit.errors import AgentkitError
+from agentkit.events import Event, FlushPlayback, ResponseOutputAudioDelta
+from agentkit.protocol import Core
+from agentkit.session.fanout import FanOut
+
+
+class Playback:
+    """The position up to which the agent was heard; it decides where an interruption cuts.
+
+    A player tells it by ``played``. Without one, ``follow_real_time`` lets it run as if the audio were played from the
+    moment it came, without a pause.
+    """
+
+    def __init__(self, core: Core, fanout: FanOut, now: Callable[[], float]) -> None:
+        self._core = core
+        self._fanout = fanout
+        self._now = now
+        self._ends = 0.0
+        """When all that has come will have been played."""
+        self._due: deque[tuple[str, int]] = deque()
+        """Items and the milliseconds of each that have come, oldest first."""
+        self.real_time = False
+        """Whether the clock runs by itself."""
+
+    @property
+    def item_id(self) -> str | None:
+        """The item at which the clock is; it may be at its end."""
+        return self._core.output.playing
+
+    def heard_ms(self, item_id: str) -> int:
+        """Return how many milliseconds of an item were heard."""
+        self.advance()
+        return self._core.output.heard_ms(item_id)
+
+    def played(self, item_id: str, ms: int) -> None:
+        """Move the clock: so many milliseconds of the item's audio were heard, counted from its beginning."""
+        self._core.output.played(item_id, ms)
+
+    def follow_real_time(self, on: bool = True) -> None:
+        """Let the clock run by itself, from the audio that comes next; or stop that."""
+        if on is self.real_time:
+            return
+        self.real_time = on
+        self._due.clear()
+        if on:
+            self._fanout.add(self)
+        else:
+            self._fanout.remove(self)
+
+    def advance(self) -> None:
+        """Bring a clock that runs by itself up to now."""
+        if not self._due:
+            return
+        left = max(0, round((self._ends - self._now()) * 1000))
+        heard: list[tuple[str, int]] = []
+        for item_id, ms in reversed(self._due):
+            unheard = min(ms, left)
+            left -= unheard
+            heard.append((item_id, ms - unheard))
+        for item_id, ms in reversed(heard):
+            if ms:
+                self._core.output.played(item_id, ms)
+        while len(self._due) > 1 and heard.pop() == self._due[0]:
+            self._due.popleft()
+
+    # What comes, from the fan-out
+
+    def wants(self, event_class: type[Event]) -> bool:
+        """Take the agent's audio, and when to forget it."""
+        return issubclass(event_class, ResponseOutputAudioDelta | FlushPlayback)
+
+    def push(self, event: Any) -> None:
+        """Take an event."""
+        if isinstance(event, FlushPlayback):
+            self._due.clear()
+            self._ends = 0.0
+            return
+        self.advance()
+        item_id, received = event.item_id, self._core.output.received_ms(event.item_id)
+        before = 0
+        if self._due and self._due[-1][0] == item_id:
+            before = self._due.pop()[1]
+        self._due.append((item_id, received))
+        self._ends = max(self._ends, self._now()) + (received - before) / 1000
+
+    def end(self, error: AgentkitError | None) -> None:
+        """Take the end of the session; the clock stays where it is."""
+        self.advance()

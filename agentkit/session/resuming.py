@@ -1,0 +1,46 @@
+"""Taking a conversation up again in another session."""
+
+from typing import TYPE_CHECKING
+
+import anyio
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from agentkit.errors import RemoteProtocolError
+from agentkit.events import ConversationItemAdded, ConversationItemCreate, ErrorOccurred, Event, Settings
+from agentkit.session.snapshot import Replay, Sendable, Snapshot, replay
+
+if TYPE_CHECKING:
+    from agentkit.session.session import Session
+
+
+ANSWERS: tuple[type[Event], ...] = (ConversationItemAdded, ErrorOccurred)
+
+
+async def resume(session: "Session", snapshot: Snapshot, *, settings: bool, timeout: float) -> Replay:
+    """Send a snapshot's conversation, and wait until the server has all of it; see ``Session.resume``."""
+    wanted = snapshot.settings
+    if settings and wanted is not None:
+        # the model is the connection's
+        await session.update(replace(wanted, model=UNSET) if isinstance(wanted, Settings) else wanted)
+    sent = replay(snapshot)
+    due = {item.id: item for item in sent.items}
+    with session.subscribe(*ANSWERS) as events:
+        try:
+            with anyio.fail_after(timeout):
+                for item in sent.items:
+                    await session.send(ConversationItemCreate(item=item))
+                while due:
+                    _take(await anext(events), due)
+        except TimeoutError:
+            message = f"the server has not confirmed {len(due)} of {len(sent.items)} items within {timeout:g} s"
+            raise RemoteProtocolError(message) from None
+    return sent
+
+
+def _take(event: Event, due: dict[str | None, Sendable]) -> None:
+    match event:
+        case ConversationItemAdded(item=item):
+            due.pop(item.id, None)
+        case ErrorOccurred(error=error, command=ConversationItemCreate(item=item)) if item.id in due:
+            raise error
