@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from agentkit.lazy import names_from as _names_from
 
 if TYPE_CHECKING:
+    from agentkit.client import RealtimeClient
     from agentkit.config.build import Agent, load
     from agentkit.errors import (
         AgentkitError,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from agentkit.values import Duration, Secret, Size, Timeout
 
 _HOMES: Final[dict[str, tuple[str, ...]]] = {
+    "client": ("RealtimeClient",),
     "config.build": ("Agent", "load"),
     "values": ("Duration", "Secret", "Size", "Timeout"),
     "errors": (
@@ -130,6 +132,7 @@ __all__ = [
     "Preset",
     "ProtocolError",
     "Provider",
+    "RealtimeClient",
     "RemoteProtocolError",
     "Responder",
     "ResponseSettings",

@@ -1,0 +1,185 @@
+"""One connection of a client: the session behind it, and the task that tells the handlers.
+
+Rule: a client is no context manager of its caller's, so the session lives in a task of the event loop's own, which ends
+with ``disconnect``, with the connection, or with the event loop.
+"""
+
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from typing import Any
+
+import anyio
+import anyio.abc
+
+from agentkit.client.handlers import waiting
+from agentkit.client.telling import Frame, Teller
+from agentkit.errors import AgentkitError, ServerError, SlowConsumerError
+from agentkit.events import (
+    ConversationUpdated,
+    ErrorOccurred,
+    Event,
+    Interrupted,
+    ItemAppended,
+    ItemCompleted,
+    SessionEnded,
+)
+from agentkit.middleware import Middleware
+from agentkit.middleware.base import Direction
+from agentkit.session import Session, Subscription
+
+CLOSE_SECONDS = 5.0
+"""How long handlers may take over what has come before a disconnect; then they are cancelled."""
+TOLD = (ConversationUpdated, ItemAppended, ItemCompleted, Interrupted, ErrorOccurred, SessionEnded)
+
+
+class Tap(Middleware):
+    """Puts what the handlers are told into one queue, frames and session events in their order."""
+
+    def __init__(self, wanted: Callable[[Direction, str], bool]) -> None:
+        self._wanted = wanted
+        self.queue: Subscription[Event] | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Listen from before the connection is there, until after it is gone."""
+        session = self.session
+        assert isinstance(session, Session)
+        self.queue = session.subscribe(*TOLD)
+        yield
+
+    def on_wire(self, direction: Direction, raw: bytes, event: Event) -> None:
+        """Take a frame, where anybody wants it."""
+        if self.queue is not None and self._wanted(direction, event.wire_type):
+            self.queue.push(Frame(direction, raw, event.wire_type))
+
+
+class Connection:
+    """The session of a client while it is connected."""
+
+    def __init__(self, opened: Callable[[Tap], AbstractAsyncContextManager[Session]], teller: Teller) -> None:
+        """Make it; ``open`` connects.
+
+        Args:
+            opened: Opens the session with the tap as its outermost layer.
+            teller: Tells the handlers.
+        """
+        self._opened = opened
+        self._teller = teller
+        self._tap = Tap(teller.wants)
+        self.session: Session | None = None
+        self._ready = anyio.Event()
+        self._stop = anyio.Event()
+        self._over = anyio.Event()
+        self._error: BaseException | None = None
+        self._tasks: anyio.abc.TaskGroup | None = None
+        self._told = anyio.Event()
+        self._number = 0
+        """Counts events, so that a task knows whether another one goes on with the next."""
+
+    async def open(self) -> Session:
+        """Connect, and wait until the session is ready.
+
+        Raises:
+            TransportError: It could not be opened.
+            ServerError: The server refused the settings.
+            RemoteProtocolError: The server did not answer as a Realtime server does.
+        """
+        start_in_background(self._hold)
+        try:
+            await self._ready.wait()
+        except BaseException:
+            self._stop.set()
+            raise
+        if self.session is None:
+            assert self._error is not None
+            raise self._error
+        return self.session
+
+    async def close(self) -> None:
+        """Disconnect, and wait until the handlers were told, but not in one of them."""
+        self._stop.set()
+        let_go = waiting.get()
+        if let_go is not None:
+            let_go()
+            if self.session is not None:
+                await self.session.wait_closed()
+            return
+        await self._over.wait()
+
+    async def _hold(self) -> None:
+        waiting.set(None)
+        error: AgentkitError | None = None
+        try:
+            async with anyio.create_task_group() as tasks:
+                self._tasks = tasks
+                async with self._opened(self._tap) as session:
+                    self.session = session
+                    self._ready.set()
+                    tasks.start_soon(self._dispatch)
+                    async with anyio.create_task_group() as watch:
+                        watch.start_soon(self._stopped, watch.cancel_scope)
+                        await session.wait_closed()
+                        watch.cancel_scope.cancel()
+                if session.ended is not None and isinstance(session.ended.error, AgentkitError):
+                    error = session.ended.error
+                with anyio.move_on_after(CLOSE_SECONDS):
+                    await self._told.wait()
+                tasks.cancel_scope.cancel()
+        except Exception as exc:  # noqa: BLE001  # raised to who opens it
+            self._error = exc.exceptions[0] if isinstance(exc, ExceptionGroup) else exc
+        finally:
+            self._teller.end(error)
+            self._ready.set()
+            self._over.set()
+
+    async def _stopped(self, scope: anyio.CancelScope) -> None:
+        await self._stop.wait()
+        scope.cancel()
+
+    # Telling the handlers
+
+    async def _dispatch(self) -> None:
+        """Tell the handlers, one event after the other, until another task goes on with that."""
+        queue, session = self._tap.queue, self.session
+        assert queue is not None
+        assert session is not None
+        while True:
+            try:
+                event = await anext(queue)
+            except SlowConsumerError as exc:
+                self._tap.queue = queue = session.subscribe(*TOLD)
+                event = ErrorOccurred(error=ServerError(str(exc), code="slow_handlers"))
+            except (StopAsyncIteration, AgentkitError):
+                self._told.set()
+                return
+            self._number += 1
+            number = self._number
+            waiting.set(partial(self._let_go, number))
+            await self._teller.tell(event)
+            if number != self._number:
+                return
+
+    def _let_go(self, number: int) -> None:
+        """Let the events after this one go on: one of its handlers waits for one of them."""
+        if number == self._number and self._tasks is not None:
+            self._number += 1
+            self._tasks.start_soon(self._dispatch)
+
+
+_background: set[object] = set()
+"""Tasks of asyncio's that run: the event loop itself keeps them only weakly."""
+
+
+def start_in_background(function: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a function in a task that nobody waits for: under asyncio a task, under trio a system task."""
+    asyncio = sys.modules.get("asyncio")  # imported where it runs; under trio it need not be
+    if asyncio is None or anyio.get_cancelled_exc_class() is not asyncio.CancelledError:
+        import trio
+
+        trio.lowlevel.spawn_system_task(function)
+        return
+    task = asyncio.get_running_loop().create_task(function())
+    _background.add(task)
+    task.add_done_callback(_background.discard)

@@ -1,0 +1,92 @@
+"""The low level of the client: raw events, as they go over the wire."""
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from agentkit.client.handlers import EventHandlers
+from agentkit.errors import LocalProtocolError
+from agentkit.events import ClientEvent, MalformedEvent, UnknownClientEvent, UnknownEvent, decode_client
+
+if TYPE_CHECKING:
+    from agentkit.client.connected import ConnectedClient
+
+logger = logging.getLogger("agentkit.client")
+
+
+class RealtimeAPI(EventHandlers):
+    """Raw events: ``on("server.response.done")``, ``on("client.*")``, and ``send``.
+
+    A name of either dialect finds the events of both. Handlers get a dict of their own, as it was on the wire.
+    """
+
+    def __init__(self, client: "ConnectedClient", url: str | None, *, debug: bool) -> None:
+        super().__init__()
+        self._client = client
+        self.url = url
+        """The address that is dialled; None where a provider knows it."""
+        self.debug = debug
+        """Whether every event is logged, to the logger ``agentkit.client`` at the level DEBUG."""
+
+    def is_connected(self) -> bool:
+        """Tell whether there is a connection.
+
+        Example:
+            >>> from agentkit import Local, RealtimeClient
+            >>> RealtimeClient(provider=Local()).realtime.is_connected()
+            False
+        """
+        return self._client.is_connected()
+
+    async def connect(self, model: str | None = None) -> None:
+        """Connect; the same as ``RealtimeClient.connect``."""
+        await self._client.connect(model)
+
+    async def disconnect(self) -> None:
+        """Disconnect; the same as ``RealtimeClient.disconnect``."""
+        await self._client.disconnect()
+
+    async def send(self, name: str, data: "dict[str, Any] | None" = None) -> None:
+        """Send an event, in either dialect's shape; it passes the layers and the engine's rules.
+
+        Args:
+            name: The event's type; one that is not known here is sent as it is.
+            data: Its other fields.
+
+        Raises:
+            LocalProtocolError: There is no connection, or the event may not be sent now.
+            ValueError: The fields do not fit an event of this type.
+
+        Example:
+            >>> async def greet(client):
+            ...     item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi"}]}
+            ...     await client.realtime.send("conversation.item.create", {"item": item})
+            ...     await client.realtime.send("response.create")
+        """
+        await self._client.session.send(_event(name, data or {}))
+
+    def log(self, direction: str, name: str, event: dict[str, Any]) -> None:
+        """Log an event, where ``debug`` is on."""
+        if self.debug:
+            logger.debug("%s %s %s", "received" if direction == "in" else "sent", name, event)
+
+
+def _event(name: str, data: dict[str, Any]) -> ClientEvent:
+    if not isinstance(data, dict):
+        raise ValueError(f"the fields of {name} have to be a dict, not {type(data).__name__}")
+    try:
+        event = decode_client(msgspec.json.encode({**data, "type": name}))
+    except (TypeError, ValueError) as exc:
+        raise ValueError(f"{name} cannot be sent as JSON: {exc}") from exc
+    if isinstance(event, MalformedEvent):
+        raise ValueError(f"these fields make no {name}: {event.reason}")
+    if isinstance(event, UnknownEvent):
+        rest = {key: value for key, value in event.data.items() if key not in ("type", "event_id")}
+        return UnknownClientEvent(wire_type=name, data=rest, event_id=event.event_id)
+    return event
+
+
+def not_connected() -> LocalProtocolError:
+    """Return the error of what needs a connection."""
+    return LocalProtocolError("the client is not connected; use connect() first")

@@ -1,0 +1,129 @@
+"""Which events the handlers are told of, under which names, and with what payload."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from agentkit.client.handlers import EventHandlers
+from agentkit.client.items import Delta, Item
+from agentkit.client.payloads import Appended, Closed, Failure, Interruption, RealtimeEvent, Updated
+from agentkit.client.plain import PlainDict, plain
+from agentkit.client.realtime import RealtimeAPI
+from agentkit.errors import AgentkitError, ConnectionLostError, ServerError
+from agentkit.events import (
+    OTHER_NAMES,
+    ConversationUpdated,
+    ErrorOccurred,
+    Event,
+    Interrupted,
+    ItemAppended,
+    ItemCompleted,
+    ItemView,
+    SessionEnded,
+)
+from agentkit.middleware.base import Direction
+
+SOURCES = {"in": "server", "out": "client"}
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """A frame as it went over the wire."""
+
+    direction: Direction
+    raw: bytes
+    wire_type: str
+
+
+class Teller:
+    """Tells the handlers of a client, and of its low level, what happened."""
+
+    def __init__(self, client: EventHandlers, realtime: RealtimeAPI) -> None:
+        self._client = client
+        self._realtime = realtime
+
+    def wants(self, direction: Direction, wire_type: str) -> bool:
+        """Tell whether anybody listens to frames of this direction and type."""
+        realtime = self._realtime
+        return (
+            realtime.debug
+            or self._client.listened("realtime.event")
+            or realtime.listened(*_names(direction, wire_type))
+        )
+
+    async def tell(self, event: "Event | Frame") -> None:
+        """Call the handlers of an event, one after the other."""
+        match event:
+            case Frame():
+                await self._frame(event)
+            case ConversationUpdated(item=view, delta=delta, deleted=deleted):
+                change = Delta.of(delta, view) if delta is not None else None
+                await self._say("conversation.updated", Updated(item=Item(view), delta=change, deleted=deleted))
+            case ItemAppended(item=view):
+                await self._item("conversation.item.appended", view)
+            case ItemCompleted(item=view):
+                if view.status == "completed":
+                    await self._item("conversation.item.completed", view)
+            case Interrupted(item_id=item_id, heard_ms=heard_ms, heard_text=text):
+                told = Interruption(item_id=item_id, heard_ms=heard_ms, heard_text=text)
+                await self._say("conversation.interrupted", told)
+            case ErrorOccurred(error=error, command=command):
+                await self._error(error, command)
+            case SessionEnded(cause=cause, error=ended):
+                await self._closed(cause, ended)
+            case _:
+                pass
+
+    def end(self, error: AgentkitError | None) -> None:
+        """Let everybody who waits go on: nothing more will come."""
+        self._client.end_waiting(error)
+        self._realtime.end_waiting(error)
+
+    async def _frame(self, frame: Frame) -> None:
+        try:
+            event = msgspec.json.decode(frame.raw)
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            event = {"type": frame.wire_type, "raw": frame.raw.decode("utf-8", "backslashreplace")}
+        if not isinstance(event, dict):
+            event = {"type": frame.wire_type, "raw": event}
+        self._realtime.log(frame.direction, frame.wire_type, event)
+        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        await self._dispatch(self._realtime, *_names(frame.direction, frame.wire_type), payload=event)
+        source = SOURCES[frame.direction]
+        await self._say("realtime.event", RealtimeEvent(time=now, source=source, event=PlainDict(plain(event))))
+
+    async def _item(self, name: str, view: ItemView) -> None:
+        await self._say(name, Appended(item=Item(view)))
+
+    async def _closed(self, cause: str, error: BaseException | None) -> None:
+        lost = error if isinstance(error, ConnectionLostError) else None
+        if error is not None:
+            await self._error(error)
+        code = lost.close_code if lost is not None else None
+        reason = str(error) if error is not None else None
+        await self._say("close", Closed(error=error is not None, cause=cause, code=code, reason=reason))
+
+    async def _error(self, error: BaseException, command: Any = None) -> None:
+        told = Failure(error=error, message=str(error), command=command)
+        if isinstance(error, ServerError):
+            told = msgspec.structs.replace(told, code=error.code, param=error.param, event_id=error.event_id)
+        elif isinstance(error, ConnectionLostError):
+            told = msgspec.structs.replace(told, code="connection_lost")
+        await self._say("error", told)
+
+    async def _say(self, name: str, payload: Any) -> None:
+        await self._dispatch(self._client, name, payload=payload)
+
+    async def _dispatch(self, handlers: EventHandlers, *names: str, payload: Any) -> None:
+        copy = (lambda: plain(payload)) if isinstance(payload, dict) else (lambda: payload)
+        for fault in await handlers.dispatch(*names, payload=copy):
+            if names[0] != "error":  # a handler of errors that fails is only logged
+                message = f"a handler of {names[0]} failed: {type(fault).__name__}: {fault}"
+                await self._say("error", Failure(error=fault, message=message, code="handler_failed"))
+
+
+def _names(direction: Direction, wire_type: str) -> tuple[str, ...]:
+    """Return an event's names, that of the other dialect as well."""
+    source = SOURCES[direction]
+    other = OTHER_NAMES.get(wire_type) if direction == "in" else None
+    return (f"{source}.{wire_type}",) if other is None else (f"{source}.{wire_type}", f"{source}.{other}")
