@@ -56,6 +56,7 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     "config": PARTS,
     "testing": PARTS | {"config"},
     "client": PARTS | {"config"},
+    "docs": PARTS | {"config", "client", "agentkit"},
     "cli": PARTS | {"config", "agentkit"},
     "__main__": {"cli"},
     "agentkit": {"lazy"},

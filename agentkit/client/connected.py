@@ -15,6 +15,7 @@ from agentkit.client.fields import (
     DEFAULT_VAD,
     DEFAULTS,
     check_fields,
+    flattened,
     manual_tool,
     settings_of,
     turn_detection_type,
@@ -298,19 +299,28 @@ class ConnectedClient(EventHandlers):
         for name in defined:
             if name in self.tools or defined.count(name) > 1:
                 raise LocalProtocolError(f"the tool {name!r} is defined already")
-        before, self._fields = self._fields, {**self._fields, **fields}
+        settings = settings_of(fields)
+        flat = flattened(fields)
+        before = {name: self._fields[name] for name in flat if name in self._fields}
+        self._fields.update(flat)
         session = self._session
         if session is None:
             return
         try:
-            if "tools" in fields:
-                await session.set_tools(self._all_tools())
-            settings = settings_of(fields)
             if settings is not None:
                 await session.update(settings)
+            if "tools" in fields:
+                await session.set_tools(self._all_tools())
         except BaseException:
-            self._fields = before
+            self._take_back(flat, before)
             raise
+
+    def _take_back(self, fields: dict[str, Any], before: dict[str, Any]) -> None:
+        """Set fields to what they were, but for those that somebody has set meanwhile."""
+        for name, value in fields.items():
+            if name in self._fields and self._fields[name] is value:
+                del self._fields[name]
+                self._fields.update({name: before[name]} if name in before else {})
 
     async def add_tool(self, definition: Mapping[str, Any], handler: Callable[..., object]) -> AddedTool:
         """Add a tool and what answers its calls; the server is told.

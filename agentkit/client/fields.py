@@ -11,7 +11,7 @@ import msgspec
 from agentkit.events import FunctionTool, Settings
 from agentkit.events.dialects import FLAT
 from agentkit.events.reading import strict_settings_from_wire
-from agentkit.protocol.settings import asked_detection
+from agentkit.protocol.settings import NO_TURNS, asked_detection
 
 DEFAULTS: Final[Mapping[str, Any]] = {
     "modalities": ["text", "audio"],
@@ -33,6 +33,8 @@ DEFAULT_VAD: Final[Mapping[str, Any]] = {
     "prefix_padding_ms": 300,
     "silence_duration_ms": 200,
 }
+_REFERENCE: Final = {"output_modalities": "modalities", "max_output_tokens": "max_response_output_tokens"}
+"""Fields of GA's that the reference client has under another name."""
 _OF_GA: Final = tuple(name for name in Settings.__struct_fields__ if name != "model")
 FIELDS: Final = tuple(dict.fromkeys([*DEFAULTS, *FLAT, *_OF_GA]))
 """Every field that ``update_session`` takes."""
@@ -59,6 +61,19 @@ def check_fields(fields: Mapping[str, Any]) -> None:
             _settings(name, {name: value})
 
 
+def flattened(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return checked fields under the reference client's names: of two names for one thing, the later one counts."""
+    result: dict[str, Any] = {}
+    for name, value in fields.items():
+        if name != "audio":
+            result[_REFERENCE.get(name, name)] = value
+            continue
+        for flat, (way, inner) in FLAT.items():
+            if inner in (value or {}).get(way, {}):
+                result[flat] = value[way][inner]
+    return result
+
+
 def settings_of(fields: Mapping[str, Any]) -> Settings | None:
     """Return the settings that fields ask for, tools aside; None where they ask for nothing."""
     data = {name: value for name, value in fields.items() if name != "tools"}
@@ -69,10 +84,25 @@ def settings_of(fields: Mapping[str, Any]) -> Settings | None:
 
 def _settings(name: str, data: Mapping[str, Any]) -> Settings:
     try:
-        return strict_settings_from_wire(msgspec.json.encode(data))
+        return strict_settings_from_wire(msgspec.json.encode(_said_for_wire(data)))
     except (TypeError, ValueError) as exc:
         value = data.get(name, data)
         raise ValueError(f"{name} cannot be {value!r}: {exc}") from exc
+
+
+def _said_for_wire(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Say what the reading of wire shapes would pass over: words for no turn detection, a list that is none."""
+    said = dict(data)
+    modalities = said.get("modalities", ())
+    if not isinstance(modalities, list | tuple):
+        raise TypeError("Expected `array`")
+    if said.get("turn_detection") in NO_TURNS:
+        said["turn_detection"] = None
+    audio = said.get("audio")
+    user = audio.get("input") if isinstance(audio, Mapping) else None
+    if isinstance(audio, Mapping) and isinstance(user, Mapping) and user.get("turn_detection") in NO_TURNS:
+        said["audio"] = {**audio, "input": {**user, "turn_detection": None}}
+    return said
 
 
 def manual_tool(definition: Any) -> FunctionTool:

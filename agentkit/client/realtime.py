@@ -40,11 +40,21 @@ class RealtimeAPI(EventHandlers):
         return self._client.is_connected()
 
     async def connect(self, model: str | None = None) -> None:
-        """Connect; the same as ``RealtimeClient.connect``."""
+        """Connect, as ``RealtimeClient.connect``.
+
+        Example:
+            >>> async def main(client):
+            ...     await client.realtime.connect(model="gpt-realtime")
+        """
         await self._client.connect(model)
 
     async def disconnect(self) -> None:
-        """Disconnect; the same as ``RealtimeClient.disconnect``."""
+        """Disconnect, as ``RealtimeClient.disconnect``.
+
+        Example:
+            >>> async def stop(client):
+            ...     await client.realtime.disconnect()
+        """
         await self._client.disconnect()
 
     async def send(self, name: str, data: "dict[str, Any] | None" = None) -> None:
