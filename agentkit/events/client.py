@@ -110,6 +110,7 @@ AnyClientEvent: TypeAlias = (
     | ResponseCancel
 )
 
+
 class UnknownClientEvent(ClientEvent, frozen=True, kw_only=True):
     """An event of a type that this version does not know, for a server that does; it is sent as it is."""
 

@@ -152,6 +152,14 @@ class ErrorOccurred(SessionEvent, frozen=True, kw_only=True):
     """The client event that caused it, where the server says which."""
 
 
+class SessionExpiring(SessionEvent, frozen=True, kw_only=True):
+    """The server will end the session soon: time to go on in another one, by ``snapshot`` and ``resume``."""
+
+    wire_type = "session.expiring"
+    seconds: float
+    """Until the server ends it."""
+
+
 class SessionEnded(SessionEvent, frozen=True, kw_only=True):
     """The session is over; the last event."""
 

@@ -45,7 +45,7 @@ from agentkit.protocol.listening import InputAudio
 from agentkit.protocol.responses import Arbiter
 from agentkit.protocol.settings import SettingsState
 from agentkit.protocol.taking import TurnTaking
-from agentkit.protocol.wanted import is_beside
+from agentkit.protocol.wanted import check_metadata, is_beside
 
 SENT = 256
 """Client events remembered, so that an error names what caused it."""
@@ -100,7 +100,7 @@ class Core:
             ConversationItemCreate: self._item_create,
             ConversationItemDelete: self._delete,
             ConversationItemTruncate: self._truncate,
-            ResponseCreate: self.responses.want,
+            ResponseCreate: self._response_create,
             ResponseCancel: self.responses.send_cancel,
         }
 
@@ -155,6 +155,10 @@ class Core:
         self._sent[event.event_id or ""] = event
         if len(self._sent) > SENT:
             del self._sent[next(iter(self._sent))]
+
+    def _response_create(self, event: ResponseCreate) -> list[Effect]:
+        check_metadata(event.response)
+        return self.responses.want(event)
 
     def _emptied(self, event: InputAudioBufferCommit | InputAudioBufferClear) -> list[Effect]:
         self.input.emptied_by_us(commit=isinstance(event, InputAudioBufferCommit))

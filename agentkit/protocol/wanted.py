@@ -5,13 +5,16 @@ from collections.abc import Iterable
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from agentkit.errors import AgentkitError
+from agentkit.errors import AgentkitError, LocalProtocolError
 from agentkit.events import ResponseCreate, ResponseSettings
 from agentkit.protocol.effects import Effect, TurnEnded
 from agentkit.protocol.turns import TurnState
 
 CORRELATION = "agentkit_id"
 """Key of ``metadata`` by which responses beside the conversation are recognised."""
+
+PAIRS, KEY_CHARS, VALUE_CHARS = 16, 64, 512
+"""The limits of metadata. Source: the API's ``Metadata`` type."""
 
 
 class Wanted:
@@ -114,6 +117,25 @@ class ActiveResponse:
         """Be the answer to further turns."""
         self.turns.extend(turns)
         self.output_begun = False
+
+
+def check_metadata(settings: ResponseSettings | None) -> None:
+    """Check a response's metadata against the protocol's limits.
+
+    Raises:
+        LocalProtocolError: It has too many pairs, or one that is too long.
+    """
+    metadata = settings.metadata if settings is not None else None
+    if not isinstance(metadata, dict):
+        return
+    pairs = PAIRS - 1 if is_beside(settings) else PAIRS  # one is ours, to recognise the answer by
+    if len(metadata) > pairs:
+        raise LocalProtocolError(f"metadata has {len(metadata)} pairs; a response may have {pairs}")
+    for key, value in metadata.items():
+        if len(key) > KEY_CHARS or len(str(value)) > VALUE_CHARS:
+            raise LocalProtocolError(
+                f"metadata {key[:KEY_CHARS]!r} is too long: at most {KEY_CHARS} characters, its value {VALUE_CHARS}"
+            )
 
 
 def is_beside(settings: ResponseSettings | None) -> bool:

@@ -3,6 +3,7 @@
 Rule: one task reads; it never waits for a tool, a listener or a slow consumer.
 """
 
+import time
 from contextlib import AsyncExitStack
 
 import anyio
@@ -10,12 +11,14 @@ import anyio.abc
 from anyio.lowlevel import checkpoint
 
 from agentkit.errors import AgentkitError, ConnectError, SessionClosedError, TransportError
-from agentkit.events import InputAudioBufferSpeechStarted, Notice, SessionEnded, decode_server
+from agentkit.events import InputAudioBufferSpeechStarted, Notice, SessionEnded, SessionExpiring, decode_server
 from agentkit.protocol import StartTool, Suppress
 from agentkit.session.lane import is_inside
 from agentkit.session.ways import Ways
 from agentkit.transports.base import Transport
 
+EXPIRING_SECONDS = 60.0
+"""How long before the server ends a session the application is told."""
 END_SECONDS = 2.0
 """How long the layers may take over the session's last event."""
 
@@ -110,6 +113,19 @@ class Engine(Ways):
             if not created and self._core.settings.created:
                 created = True
                 self._created.set()
+                self._watch_age()
+
+    def _watch_age(self) -> None:
+        """Tell in time when the server will end the session, where it has said so."""
+        session = self._core.settings.confirmed
+        if session is not None and session.expires_at:
+            left = session.expires_at - time.time()  # seconds since the epoch; the sleep is by the monotonic clock
+            self.start_soon(self._expiring, max(0.0, left - EXPIRING_SECONDS), min(left, EXPIRING_SECONDS))
+
+    async def _expiring(self, wait: float, left: float) -> None:
+        await anyio.sleep(wait)
+        if self.ended is None:
+            await self._emit(SessionExpiring(seconds=max(0.0, left)))
 
     async def _end(self, cause: str, error: AgentkitError | None) -> None:
         if self.ended is not None:
