@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 from msgspec import Struct
+from msgspec.structs import replace
 
 from agentkit.cli.exits import Exit, Problem, say
 from agentkit.cli.flags import Command, Flags, flags_of
@@ -26,9 +27,18 @@ _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 @click.option("--dialect", type=click.Choice(["ga", "beta"]), help="What is spoken; else what each client asks for.")
 @click.option("--responder", metavar="R", help="What answers: rules, chat, or a plugin's.  [default: rules]")
 @click.option("--config", metavar="F", help="Take the responder and its options from this file's provider.")
+@click.option("--speech", type=click.Choice(["tones"]), help="How it speaks and hears: in tones, a test signal.")
+@click.option("--paced", is_flag=True, default=False, help="Send audio as fast as it plays, not as it is made.")
 @click.pass_context
 def command(
-    context: click.Context, host: str, port: int, dialect: str | None, responder: str | None, config: str | None
+    context: click.Context,
+    host: str,
+    port: int,
+    dialect: str | None,
+    responder: str | None,
+    config: str | None,
+    speech: str | None,
+    paced: bool,
 ) -> int:
     """Serve the Realtime protocol to any client, until Ctrl-C; the URL is printed once clients can connect."""
     import anyio
@@ -40,7 +50,8 @@ def command(
         raise Problem("--responder and --config exclude each other", hint="name the responder in the file")
     plugins = flags.load_plugins()
     served = _of_config(flags, plugins, config) if config is not None else _of_name(plugins, responder or "rules")
-    served.build()  # a responder that cannot be made is said now, not to the first client
+    served = replace(served, speech=speech or served.speech, paced=paced or served.paced)
+    served.make()  # a responder that cannot be made is said now, not to the first client
     if host not in _LOOPBACK and flags.verbosity >= 0:
         message = f"listening on {host}: whoever reaches this machine can connect, every key is accepted"
         say(sys.stderr, flags.look(), message, level="warning")
@@ -59,6 +70,15 @@ class Served(Struct, frozen=True):
     name: str
     model: str | None = None
     paced: bool = False
+    speech: str | None = None
+
+    def make(self) -> "Responder":
+        """Make what answers one client."""
+        if self.speech is None:
+            return self.build()
+        from agentkit.local import Tones
+
+        return Tones(self.build())
 
 
 def _of_name(plugins: "Plugins", name: str) -> Served:
@@ -91,7 +111,7 @@ def _of_config(flags: Flags, plugins: "Plugins", config: str) -> Served:
         )
     factory = plugins.get("responders", options.responder)
     if factory.config is None:
-        return Served(factory.make, options.responder, options.model, options.paced)
+        return Served(factory.make, options.responder, options.model, options.paced, options.speech)
     path = ("provider", "with", "with")
     node = find(agent.loaded.root, path)
     given = isinstance(node, MapNode)
@@ -101,7 +121,7 @@ def _of_config(flags: Flags, plugins: "Plugins", config: str) -> Served:
     own, problems = agent.loaded.convert(block, factory.config)
     if own is None:
         raise ConfigErrors(problems)
-    return Served(lambda: factory.make(own), options.responder, options.model, options.paced)
+    return Served(lambda: factory.make(own), options.responder, options.model, options.paced, options.speech)
 
 
 async def _serve(host: str, port: int, served: Served, dialect: "object", out: Out, flags: Flags) -> int:
@@ -131,7 +151,7 @@ async def _serve(host: str, port: int, served: Served, dialect: "object", out: O
             await serve_socket(
                 host,
                 port,
-                responder_factory=served.build,
+                responder_factory=served.make,
                 on_ready=ready,
                 dialect=dialect if isinstance(dialect, Dialect) else None,
                 model=served.model,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from agentkit.local.rules import SAY_EXACTLY, RulesResponder
     from agentkit.local.server import serve_session
     from agentkit.local.socket import serve_socket
+    from agentkit.local.tones import Tones, decode_tones, encode_tones
     from agentkit.local.vad import Detector, DetectorFactory, EnergyDetector, SpeechStarted, SpeechStopped
 
 _MODULES = {
@@ -45,6 +46,7 @@ _MODULES = {
     "rules": ("SAY_EXACTLY", "RulesResponder"),
     "server": ("serve_session",),
     "socket": ("serve_socket",),
+    "tones": ("Tones", "decode_tones", "encode_tones"),
     "vad": ("Detector", "DetectorFactory", "EnergyDetector", "SpeechStarted", "SpeechStopped"),
 }
 
@@ -71,7 +73,10 @@ __all__ = [
     "SpeechStopped",
     "StartResponse",
     "TextDelta",
+    "Tones",
     "Transcribe",
+    "decode_tones",
+    "encode_tones",
     "serve_session",
     "serve_socket",
 ]

@@ -135,23 +135,15 @@ class ServerCore:
         return self._numbered(self._responses.fail(response_id, message, code=code, type=type))
 
     def transcribed(self, item_id: str, content_index: int, transcript: str) -> list[Effect]:
-        """Take the transcript of a user's audio."""
+        """Take the transcript of a user's audio; the client is told it where the session asks for transcription."""
         self._set_transcript(item_id, content_index, transcript)
-        effects: list[Effect] = [
-            ConversationItemInputAudioTranscriptionDelta(
-                item_id=item_id, content_index=content_index, delta=transcript
-            ),
-            ConversationItemInputAudioTranscriptionCompleted(
-                item_id=item_id,
-                content_index=content_index,
-                transcript=transcript,
-                usage={"type": "tokens", "total_tokens": 0, "input_tokens": 0, "output_tokens": 0},
-            ),
-        ]
+        effects: list[Effect] = []
+        if said(input_of(self._session).transcription) is not None:
+            effects = self._told(item_id, content_index, transcript)
         return self._numbered([*effects, *self._responses.heard(item_id)])
 
     def transcription_failed(self, item_id: str, content_index: int, message: str, *, code: str) -> list[Effect]:
-        """Take that a user's audio could not be transcribed."""
+        """Take that a user's audio could not be transcribed; the client is told it whatever the session asks for."""
         failed = ConversationItemInputAudioTranscriptionFailed(
             item_id=item_id,
             content_index=content_index,
@@ -275,6 +267,21 @@ class ServerCore:
                 error=ErrorDetails(type="invalid_request_error", code="transcriber_missing", message=NO_TRANSCRIBER)
             )
         ]
+
+    @staticmethod
+    def _told(item_id: str, content_index: int, transcript: str) -> list[Effect]:
+        completed = ConversationItemInputAudioTranscriptionCompleted(
+            item_id=item_id,
+            content_index=content_index,
+            transcript=transcript,
+            usage={"type": "tokens", "total_tokens": 0, "input_tokens": 0, "output_tokens": 0},
+        )
+        if not transcript:
+            return [completed]
+        delta = ConversationItemInputAudioTranscriptionDelta(
+            item_id=item_id, content_index=content_index, delta=transcript
+        )
+        return [delta, completed]
 
     def _set_transcript(self, item_id: str, content_index: int, transcript: str) -> None:
         item = self._history.get(item_id)

@@ -22,6 +22,7 @@ from agentkit.events import (
     ServerSession,
     Settings,
     ToolChoice,
+    Transcription,
     TurnDetection,
 )
 from agentkit.events.settings import SettingsBase, ToolDefinition
@@ -29,6 +30,8 @@ from agentkit.local.effects import RefusedError, invalid, missing
 from agentkit.local.samples import FORMATS, PCM
 
 VOICES: Final = ("marin", "alloy")
+TRANSCRIBER: Final = "local"
+"""The name of the transcription model in a session that has not asked for one."""
 _T = TypeVar("_T")
 _S = TypeVar("_S", bound=msgspec.Struct)
 _TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -56,7 +59,8 @@ def defaults(*, id: str, model: str, abilities: Abilities, temperature: float | 
             input=AudioInput(
                 format=PCM,
                 noise_reduction=None,
-                transcription=None,
+                # A server with ears tells what it hears until the client wants none of it.
+                transcription=Transcription(model=TRANSCRIBER) if abilities.hears else None,
                 turn_detection=_whole_turn_detection(TurnDetection()),
             ),
             output=AudioOutput(format=PCM, voice=VOICES[0], speed=1.0),

@@ -44,6 +44,7 @@ from agentkit.local.samples import PCM
 MAX_RESPONSES: Final = 32
 """Responses at one time, those beside the conversation included."""
 _UNLIMITED: Final = 1_000_000
+_UNHEARD: Final = "The user's newest message is audio that could not be transcribed, so there is nothing to answer."
 
 
 class Responses:
@@ -180,6 +181,8 @@ class Responses:
         effective, asked = self._waiting.pop(response_id)
         items = self._items_for(asked)
         if _unheard(items):
+            if self._abilities.hears:
+                return self.fail(response_id, _UNHEARD, code="transcript_missing", type="server_error")
             return self.fail(response_id, NO_TRANSCRIBER, code="transcriber_missing", type="invalid_request_error")
         output = output_of(effective)
         voice = said(output.voice)

@@ -150,7 +150,9 @@ class _Driver:
 
     async def _room(self) -> None:
         while self._queued > MAX_QUEUED_BYTES:
-            self._drained = anyio.Event()
+            # The reader and several responders may wait for the same event.
+            if self._drained.is_set():
+                self._drained = anyio.Event()
             await self._drained.wait()
 
     async def _respond(self, start: StartResponse) -> None:

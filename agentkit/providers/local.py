@@ -26,6 +26,8 @@ class LocalConfig(msgspec.Struct, frozen=True, kw_only=True, rename={"options": 
     dialect: Literal["ga", "beta"] = "ga"
     paced: bool = False
     """Send audio as fast as it plays, not as fast as it is made."""
+    speech: Literal["tones"] | None = None
+    """``tones``: a test signal for audio in and out, which needs no model; see ``agentkit.local.tones``."""
 
 
 class Local(Provider):
@@ -40,6 +42,7 @@ class Local(Provider):
         model: str | None = None,
         dialect: Dialect = Dialect.GA,
         paced: bool = False,
+        speech: Literal["tones"] | None = None,
     ) -> None:
         """Make the provider.
 
@@ -48,16 +51,30 @@ class Local(Provider):
             model: The name that the session tells as its model; the responder's name if left out.
             dialect: What the server speaks.
             paced: Send audio as fast as it plays, not as fast as it is made.
+            speech: ``tones`` lets what answers speak and hear in tones, a test signal that needs no model
+                (``agentkit.local.encode_tones``, ``decode_tones``); None leaves it as it is.
+
+        Raises:
+            ValueError: There is no such speech.
         """
+        if speech not in (None, "tones"):
+            raise ValueError(f"speech is 'tones' or None, not {speech!r}")
         self.model = model
         self.dialect = dialect
         self._responder = responder
         self._paced = paced
+        self._speech = speech
 
     @classmethod
     def configured(cls, config: LocalConfig, responder: Callable[[], Responder]) -> "Local":
         """Make the provider from its options and the responder that they name."""
-        return cls(responder, model=config.model, dialect=Dialect(config.dialect), paced=config.paced)
+        return cls(
+            responder,
+            model=config.model,
+            dialect=Dialect(config.dialect),
+            paced=config.paced,
+            speech=config.speech,
+        )
 
     def connect(self) -> AbstractAsyncContextManager[Transport]:
         """Start a server and return the client's end of the connection; leaving the context stops the server."""
@@ -74,7 +91,7 @@ class Local(Provider):
 
                 async def serve() -> None:
                     await serve_session(
-                        server, self._responder(), dialect=self.dialect, model=self.model, paced=self._paced
+                        server, self._voiced(), dialect=self.dialect, model=self.model, paced=self._paced
                     )
 
                 tasks.start_soon(serve)
@@ -92,3 +109,10 @@ class Local(Provider):
             if failed is not None and group.exceptions == (failed,):
                 raise failed from failed.__cause__
             raise
+
+    def _voiced(self) -> Responder:
+        if self._speech is None:
+            return self._responder()
+        from agentkit.local.tones import Tones
+
+        return Tones(self._responder())

@@ -193,6 +193,22 @@ async def test_a_client_that_does_not_read_stops_the_responder_not_the_memory(mo
     assert made == 2_000
 
 
+async def test_all_who_wait_for_a_slow_client_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agentkit.local.server.MAX_QUEUED_BYTES", 10_000)
+
+    async def flood(_request: ResponderRequest) -> AsyncGenerator[ResponderOutput, None]:
+        for _ in range(500):
+            yield TextDelta(text="x" * 100)
+            await anyio.lowlevel.checkpoint()
+
+    async with talking(Scripted(flood)) as talk:
+        for _ in range(3):
+            await talk.send("response.create", response={"conversation": "none"})
+        await anyio.wait_all_tasks_blocked()
+        responses = await _responses(talk, 3)
+    assert [each["status"] for each in responses] == ["completed"] * 3
+
+
 async def test_audio_is_transcribed_before_it_is_answered() -> None:
     class Hearing(Scripted):
         hears = True
