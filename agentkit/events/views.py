@@ -3,8 +3,9 @@
 Rule: making a view costs the same however long the item has become; text is joined and audio is read when asked for.
 """
 
+import re
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec.structs import replace
 
@@ -24,7 +25,11 @@ from agentkit.events.settings import AudioFormat
 SPEED = 0.017
 """Characters that a voice says in a millisecond, at most: an estimate's bound while a transcript runs ahead."""
 LONGEST_WORD = 30
-"""Characters; in Chinese, Japanese or Thai nothing marks where words end."""
+"""Characters; a longer run without a border is no word."""
+BORDER: Final = re.compile(
+    r"[\s\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]"
+)
+"""Space, or a character of Thai, Lao, Burmese, Khmer, Japanese or Chinese, where nothing marks the ends of words."""
 
 
 class HeldAudio(Protocol):
@@ -203,8 +208,8 @@ def heard_text(transcript: str, heard_ms: int, audio_ms: int, *, done: bool) -> 
     if characters >= len(transcript):
         return transcript
     heard = transcript[:characters]
-    if transcript[characters].isspace():
+    if BORDER.match(transcript[characters]):
         return heard.rstrip()
-    begin = max(heard.rfind(" "), heard.rfind("\n")) + 1
-    # A word that was cut in two was not heard; a long run without a space is a script that has none.
+    # A word that was cut in two was not heard.
+    begin = max((found.end() for found in BORDER.finditer(heard, max(0, characters - LONGEST_WORD - 1))), default=0)
     return heard if characters - begin > LONGEST_WORD else heard[:begin].rstrip()

@@ -212,6 +212,13 @@ class OutputAudio:
         """The item at which the playback clock is; it may be at its end."""
         return self._playing
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a player may still hold audio: some was received, is not cut off, and was not heard."""
+        return any(
+            audio.cut_ms is None and audio.played_ms < audio.format.ms(audio.size) for audio in self._items.values()
+        )
+
     def cut(self, item_id: str, ms: int) -> None:
         """Cut an item off: no more of it will be heard."""
         if (audio := self._items.get(item_id)) is not None:

@@ -34,7 +34,18 @@ TRANSITIONS: dict[CallStatus, tuple[CallStatus, ...]] = {
 class Call:
     """One call of the ledger."""
 
-    __slots__ = ("arguments", "call_id", "item_id", "item_ids", "name", "output", "repeats", "response_id", "status")
+    __slots__ = (
+        "arguments",
+        "call_id",
+        "item_id",
+        "item_ids",
+        "name",
+        "output",
+        "repeats",
+        "response_id",
+        "status",
+        "told",
+    )
 
     def __init__(self, item: FunctionCallItem, response_id: str | None) -> None:
         self.call_id: str = item.call_id or ""
@@ -45,6 +56,8 @@ class Call:
         """Every item that is this call: more than one where the model used its ``call_id`` again."""
         self.response_id = response_id
         """The response whose turn waits for the output; None where no event said which."""
+        self.told: str | None = None
+        """The response that an event named, known or not."""
         self.repeats: list[str] = []
         """Other responses that made the same call and wait for the recorded output."""
         self.output: str | None = None
@@ -100,6 +113,10 @@ class Ledger:
             return None
         call.output = output
         return call
+
+    def orphans(self, response_id: str) -> list[Call]:
+        """Return the calls that events said were this response's, before anything else was known of it."""
+        return [call for call in self._calls.values() if call.response_id is None and call.told == response_id]
 
     @property
     def due(self) -> bool:

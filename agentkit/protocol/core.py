@@ -161,7 +161,10 @@ class Core:
         return self.responses.want(event)
 
     def _emptied(self, event: InputAudioBufferCommit | InputAudioBufferClear) -> list[Effect]:
-        self.input.emptied_by_us(commit=isinstance(event, InputAudioBufferCommit))
+        commit = isinstance(event, InputAudioBufferCommit)
+        self.input.emptied_by_us(event.event_id, commit=commit)
+        if commit:
+            self.responses.added()
         return [Transmit(event)]
 
     def _item_create(self, event: ConversationItemCreate) -> list[Effect]:
@@ -258,9 +261,9 @@ class Core:
         """Add an item to the conversation."""
         return [Propose(ConversationItemCreate(item=item, previous_item_id=previous_item_id))]
 
-    def respond(self, event_id: str, settings: ResponseSettings | None = None) -> list[Effect]:
+    def respond(self, event_id: str, settings: ResponseSettings | None = None, *, commit: bool = True) -> list[Effect]:
         """Ask for a response, after committing what the user has said where the client commits."""
-        effects = [] if is_beside(settings) else self.taking.commit_pending()
+        effects = self.taking.commit_pending() if commit and not is_beside(settings) else []
         return [*effects, Propose(ResponseCreate(event_id=event_id, response=settings))]
 
     def finish_call(self, call_id: str, output: str) -> list[Effect]:
@@ -312,7 +315,7 @@ class Core:
             if heard > 0:
                 effects.append(Propose(ConversationItemTruncate(item_id=item_id, content_index=0, audio_end_ms=heard)))
             self.output.cut(item_id, heard)
-        elif generating:
+        elif generating or self.output.waiting:
             effects.append(Emit(FlushPlayback()))
         for other in unfinished:
             if (state := self.conversation.get(other)) is not None:

@@ -45,8 +45,8 @@ class InputAudio:
         """Bytes of the whole session: the input audio's clock."""
         self._begins = 0
         """Where what is in the buffer begins on that clock."""
-        self._marks: deque[tuple[int, int] | None] = deque()
-        """What each commit of ours that has no answer yet has taken, from where to where; None for a clear."""
+        self._marks: list[tuple[str | None, tuple[int, int] | None]] = []
+        """Each commit and clear of ours that has no answer yet: its event id, and what a commit has taken."""
         self._speech: dict[str, list[int | None]] = {}
         """By item: where the server's turn detection heard the speech begin and end."""
         self._chunks: deque[bytes] = deque()
@@ -90,18 +90,24 @@ class InputAudio:
         """Take another format; the clock goes on where it was."""
         if audio_format == self.format:
             return
-        position = self.position_ms
+        before, position = self.format, self.position_ms
         while self._chunks:
             self._drop_chunk()
+        self._marks = [
+            (event_id, span and (_moved(span[0], before, audio_format), _moved(span[1], before, audio_format)))
+            for event_id, span in self._marks
+        ]
+        for heard in self._speech.values():
+            heard[:] = (None if at is None else _moved(at, before, audio_format) for at in heard)
         self.format = audio_format
         self.total = self._start = self._begins = audio_format.size(position)
         self.pending = 0
 
     # The buffer is emptied
 
-    def emptied_by_us(self, *, commit: bool) -> None:
+    def emptied_by_us(self, event_id: str | None = None, *, commit: bool) -> None:
         """A commit or clear of ours goes out; what is appended after it belongs to what comes next."""
-        self._marks.append((self._begins, self.total) if commit else None)
+        self._marks.append((event_id, (self._begins, self.total) if commit else None))
         self._begins = self.total
         self.pending = 0
 
@@ -112,7 +118,7 @@ class InputAudio:
             item_id: The item that the audio became; None where it was dropped.
         """
         if self._marks:
-            span = self._marks.popleft()
+            span = self._marks.pop(0)[1]
         else:
             span = self._begins, self.total
             self._begins = self.total
@@ -126,11 +132,25 @@ class InputAudio:
         if span is not None and self.keep_bytes:
             self._take(item_id, *span)
 
-    def refused(self) -> None:
-        """The server refused a commit or clear of ours: what it took is still in the buffer."""
-        mark = self._marks.popleft() if self._marks else None
-        if mark is not None:
-            self._begins = mark[0]
+    def refused(self, event_id: str | None = None) -> None:
+        """The server refused a commit or clear of ours: what it took is still in the buffer, for the next.
+
+        Args:
+            event_id: Which; None where the server does not say, which is the oldest commit.
+        """
+        meant = [mark for mark in self._marks if mark[0] == event_id or (event_id is None and mark[1] is not None)]
+        if not meant:
+            return
+        index, span = self._marks.index(meant[0]), meant[0][1]
+        del self._marks[index]
+        if span is None:
+            return
+        if index == len(self._marks):
+            self._begins = span[0]
+            return
+        next_id, next_span = self._marks[index]
+        if next_span is not None:
+            self._marks[index] = next_id, (span[0], next_span[1])
 
     def speech(self, item_id: str | None, *, began_ms: int | None = None, ended_ms: int | None = None) -> None:
         """Note where the server's turn detection heard an item's speech begin or end, on the input's clock."""
@@ -178,3 +198,8 @@ class InputAudio:
         """Return the audio of an item of the user's, where it is kept."""
         bound = self._bound.get(item_id)
         return bound.view() if bound is not None else None
+
+
+def _moved(size: int, before: Format, now: Format) -> int:
+    """Return a place on the input's clock in another format."""
+    return now.size(before.ms(size))

@@ -96,8 +96,7 @@ class Arbiter:
             if (response := self._all_seeing()) is not None:
                 response.serve(turns)
                 return effects
-        asked = self.requested
-        if wanted.plain and asked is not None and asked.plain and asked.automatic and not self._added_since:
+        if wanted.plain and (asked := self.requested) and asked.serves_others and not self._added_since:
             asked.turns.extend(turns)  # it was asked for already, after the outputs of tools
             return effects
         self._enqueue(wanted)
@@ -302,6 +301,9 @@ class Arbiter:
             detects: Whether it finds the user's turns at all.
         """
         self.server_creates = creates
+        if creates and (self.user_speaking or self.auto_expected):  # what waits for the turn is answered with it
+            self._joining += [wanted for wanted in self._queue if wanted.plain]
+            self._queue = deque(wanted for wanted in self._queue if not wanted.plain)
         if detects:
             return []
         self.user_speaking = self.auto_expected = False

@@ -4,6 +4,7 @@ Rule: ``session.updated`` is the truth. Nothing is sent before ``session.created
 the voice is withheld once audio was emitted; a refused update changes nothing that we believe.
 """
 
+import re
 from collections.abc import Callable
 
 from msgspec import UNSET
@@ -16,6 +17,7 @@ from agentkit.events import (
     AudioOutput,
     AudioSettings,
     Difference,
+    FunctionTool,
     Notice,
     SessionUpdate,
     Settings,
@@ -56,6 +58,19 @@ class SettingsState:
             return None
         detection = session.audio.input.turn_detection
         return detection if isinstance(detection, TurnDetection) else None
+
+    @property
+    def finds_no_turns(self) -> bool:
+        """Whether the server says that it does not find turns; one that says nothing of it may do so all the same."""
+        session = self.confirmed
+        if session is None or session.audio is UNSET or session.audio.input is UNSET:
+            return False
+        return session.audio.input.turn_detection is None
+
+    def tool_names(self) -> set[str]:
+        """Return the names of the functions that are declared in the session, by whomever."""
+        tools = self.confirmed.tools if isinstance(self.confirmed, Settings) else None
+        return {tool.name for tool in tools or () if isinstance(tool, FunctionTool) and tool.name}
 
     def ask(self, wanted: AnySettings, event_id: str) -> list[Effect]:
         """Ask for settings: only what differs from what the server confirmed."""
@@ -133,17 +148,18 @@ class SettingsState:
             effects.append(UpdateEnded(event_id, None))
         return effects
 
-    def on_refused(self, event_id: str | None, error: ServerError, next_id: Callable[[], str]) -> list[Effect] | None:
-        """Take the refusal of an update; return None where it was none of ours.
+    def meant(self, error: ServerError) -> str | None:
+        """Return which update an error is about; without an id it is the oldest, where the field is a session's."""
+        field = (error.param or "").startswith("session.") or error.code == "cannot_update_voice"
+        return next(iter(self._sent), None) if error.event_id is None and field else error.event_id
 
-        Without an id the oldest update is meant, where the refused field is a session's.
-        """
+    def on_refused(self, event_id: str | None, error: ServerError, next_id: Callable[[], str]) -> list[Effect] | None:
+        """Take the refusal of the update with this id; return None where it was none of ours."""
         voice = error.code == "cannot_update_voice"
-        if event_id is None and self._sent and ((error.param or "").startswith("session.") or voice):
-            event_id = next(iter(self._sent))
         if event_id is None or event_id not in self._sent:
             return None
         refused = self._sent.pop(event_id)
+        _name_tool(error, refused)
         if voice:
             self.voice_fixed = True
             rest = self._without_fixed_voice(refused)
@@ -157,6 +173,17 @@ _VOICE_FIXED = Notice(
     message="the voice cannot change after the agent has spoken; the rest of the update was sent",
     hint="start a new session to change the voice",
 )
+
+
+_TOOL = re.compile(r"(?:session\.)?tools\[(\d+)\]")
+
+
+def _name_tool(error: ServerError, refused: AnySettings) -> None:
+    """Say which tool a refused field belongs to."""
+    found = _TOOL.match(error.param or "")
+    tools = refused.tools if isinstance(refused, Settings) and isinstance(refused.tools, tuple) else ()
+    if found is not None and int(found[1]) < len(tools):
+        error.hint = error.hint or f"the tool is {getattr(tools[int(found[1])], 'name', None)!r}"
 
 
 def _voice(session: AnySettings | AnyServerSession | None) -> object:

@@ -39,6 +39,11 @@ class Wanted:
         """Whether it overrides nothing, so that one response can serve several."""
         return self.event is None or self.event.response is None
 
+    @property
+    def serves_others(self) -> bool:
+        """Whether, once sent, it can be what somebody else asks for."""
+        return self.plain and self.automatic and not self.cancelled
+
     def correlated(self) -> ResponseCreate:
         """Return the create of a response beside the conversation, with what its answer is recognised by."""
         assert self.event is not None

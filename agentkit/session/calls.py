@@ -23,8 +23,12 @@ class Calls:
         context: Callable[[ToolCall], ToolContext],
         finished: Callable[[ToolFinished], None],
         timeout: float,
+        declared: Callable[[], set[str]],
     ) -> None:
         self.tools = tools
+        self.offered = set(tools)
+        """Names that were ever ours: a declaration of another name is somebody else's."""
+        self._declared = declared
         self._emit = emit
         self._context = context
         self._finished = finished
@@ -46,6 +50,10 @@ class Calls:
             for tool in self.tools.values()
         )
 
+    def _elsewhere(self, name: str) -> bool:
+        """Tell whether a tool is somebody else's: declared in the session, but not by us."""
+        return name not in self.offered and name in self._declared()
+
     def wrap(self, around: Callable[[NextCall], NextCall]) -> None:
         """Put the layers around every call."""
         self._around = around(self._body)
@@ -59,7 +67,7 @@ class Calls:
             item_id=start.item_id,
             response_id=start.response_id,
         )
-        if isinstance(self.tools.get(call.name), FunctionTool):
+        if isinstance(self.tools.get(call.name), FunctionTool) or self._elsewhere(call.name):
             await self._emit(ToolCallPending(call_id=call.call_id, name=call.name, arguments=call.raw_arguments))
             return None
         await self._emit(ToolStarted(call_id=call.call_id, name=call.name, arguments=call.raw_arguments))

@@ -82,5 +82,6 @@ async def open(
             if len(group.exceptions) > 1:
                 raise
             raise group.exceptions[0] from None
-        if failure is not None:
-            raise failure
+        finally:
+            if failure is not None:
+                raise failure  # also where the surroundings were cancelled while the session was closing

@@ -26,8 +26,8 @@ class Playback:
         self._now = now
         self._ends = 0.0
         """When all that has come will have been played."""
-        self._due: deque[tuple[str, int]] = deque()
-        """Items and the milliseconds of each that have come, oldest first."""
+        self._due: deque[tuple[str, int, int]] = deque()
+        """What has come, oldest first: items, and the milliseconds of each from where to where."""
         self.real_time = False
         """Whether the clock runs by itself."""
 
@@ -61,15 +61,15 @@ class Playback:
         if not self._due:
             return
         left = max(0, round((self._ends - self._now()) * 1000))
-        heard: list[tuple[str, int]] = []
-        for item_id, ms in reversed(self._due):
-            unheard = min(ms, left)
+        heard: list[int] = []
+        for _, begin, end in reversed(self._due):
+            unheard = min(end - begin, left)
             left -= unheard
-            heard.append((item_id, ms - unheard))
-        for item_id, ms in reversed(heard):
-            if ms:
+            heard.append(end - unheard)
+        for (item_id, begin, _), ms in zip(self._due, reversed(heard), strict=True):
+            if ms > begin:
                 self._core.output.played(item_id, ms)
-        while len(self._due) > 1 and heard.pop() == self._due[0]:
+        while len(self._due) > 1 and heard.pop() == self._due[0][2]:
             self._due.popleft()
 
     # What comes, from the fan-out
@@ -85,11 +85,13 @@ class Playback:
             self._ends = 0.0
             return
         self.advance()
-        item_id, received = event.item_id, self._core.output.received_ms(event.item_id)
-        before = 0
-        if self._due and self._due[-1][0] == item_id:
-            before = self._due.pop()[1]
-        self._due.append((item_id, received))
+        item_id, output = event.item_id, self._core.output
+        received = output.received_ms(item_id)
+        before = max((end for other, _, end in self._due if other == item_id), default=output.heard_ms(item_id))
+        if received <= before:
+            return  # of a response beside the conversation, or told of already
+        begin = self._due.pop()[1] if self._due and self._due[-1][0] == item_id else before
+        self._due.append((item_id, begin, received))
         self._ends = max(self._ends, self._now()) + (received - before) / 1000
 
     def end(self, error: AgentkitError | None) -> None:

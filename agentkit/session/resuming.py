@@ -6,7 +6,7 @@ import anyio
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from agentkit.errors import RemoteProtocolError
+from agentkit.errors import RemoteProtocolError, SessionClosedError
 from agentkit.events import ConversationItemAdded, ConversationItemCreate, ErrorOccurred, Event, Settings
 from agentkit.session.snapshot import Replay, Sendable, Snapshot, replay
 
@@ -24,17 +24,21 @@ async def resume(session: "Session", snapshot: Snapshot, *, settings: bool, time
         # the model is the connection's
         await session.update(replace(wanted, model=UNSET) if isinstance(wanted, Settings) else wanted)
     sent = replay(snapshot)
-    due = {item.id: item for item in sent.items}
+    # An item without an id gets one of ours, so that it is known when the server confirms it.
+    items = [replace(item, id=item.id or f"{session.id}_resumed_{index}") for index, item in enumerate(sent.items)]
+    due = {item.id: item for item in items}
     with session.subscribe(*ANSWERS) as events:
         try:
             with anyio.fail_after(timeout):
-                for item in sent.items:
+                for item in items:
                     await session.send(ConversationItemCreate(item=item))
                 while due:
                     _take(await anext(events), due)
         except TimeoutError:
-            message = f"the server has not confirmed {len(due)} of {len(sent.items)} items within {timeout:g} s"
+            message = f"the server has not confirmed {len(due)} of {len(items)} items within {timeout:g} s"
             raise RemoteProtocolError(message) from None
+        except StopAsyncIteration:
+            raise SessionClosedError("the session was closed before the server had the whole conversation") from None
     return sent
 
 

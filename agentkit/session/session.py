@@ -26,7 +26,6 @@ from agentkit.events import (
     ResponseSettings,
     ServerSession,
     Settings,
-    ToolDefinition,
     TurnDetection,
     merge_settings,
 )
@@ -143,7 +142,8 @@ class Session(Listening):
     async def say(self, text: str, *, timeout: float | None = None) -> Turn:
         """Let the agent say a text, and wait until it has."""
         settings = ResponseSettings(instructions=f"{SAY}{text}", tool_choice="none")
-        return await self.respond(settings, timeout=timeout)
+        with anyio.fail_after(timeout):
+            return await self._turn(self._core.next_id(), None, settings=settings, commit=False)
 
     async def respond(self, settings: ResponseSettings | None = None, *, timeout: float | None = None) -> Turn:
         """Ask for a response, and wait for the whole turn.
@@ -171,7 +171,13 @@ class Session(Listening):
         await self._command(self._core.respond(self._core.next_id(), settings))
 
     async def _turn(
-        self, token: str, item: AnyItem | None, *, settings: ResponseSettings | None = None, interrupt: bool = False
+        self,
+        token: str,
+        item: AnyItem | None,
+        *,
+        settings: ResponseSettings | None = None,
+        interrupt: bool = False,
+        commit: bool = True,
     ) -> Turn:
         self._check_open()
         waiter = self._turns.expect(token)
@@ -179,7 +185,7 @@ class Session(Listening):
             if item is not None:
                 await self._message(item, token, interrupt=interrupt)
             else:
-                await self._command(self._core.respond(token, settings))
+                await self._command(self._core.respond(token, settings, commit=commit))
         except BaseException:
             self._turns.forget(token)
             raise
@@ -342,18 +348,21 @@ class Session(Listening):
 
         Where the server refuses them, the tools stay as they were.
         """
-        before = dict(self._calls.tools)
-        self._calls.tools.clear()
-        self._calls.tools.update({tool.name: tool for tool in tools if tool.name})
-        confirmed = self.settings
-        foreign: tuple[ToolDefinition, ...] = ()
-        if isinstance(confirmed, Settings) and isinstance(confirmed.tools, tuple):
-            foreign = tuple(tool for tool in confirmed.tools if not isinstance(tool, FunctionTool))
+        ours = self._calls
+        before = dict(ours.tools)
+        wanted = {tool.name: tool for tool in tools if tool.name}
+        ours.tools.clear()
+        ours.tools.update(wanted)
+        ours.offered |= wanted.keys()
+        declared = self.settings.tools if isinstance(self.settings, Settings) else None
+        foreign = [tool for tool in declared or () if getattr(tool, "name", None) not in ours.offered]
         try:
             await self.update(Settings(tools=(*self.tool_definitions(), *foreign)))
         except BaseException:
-            self._calls.tools.clear()
-            self._calls.tools.update(before)
+            # only what this call did is undone: another one may have come meanwhile
+            for name in wanted.keys() - before.keys():
+                ours.tools.pop(name, None)
+            ours.tools.update({name: tool for name, tool in before.items() if wanted.get(name) is not tool})
             raise
 
     async def answer(self, call_id: str, output: str) -> None:

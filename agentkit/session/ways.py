@@ -111,6 +111,7 @@ class Ways(ABC):
             context=self._tool_context,
             finished=self._turns.tool_finished,
             timeout=limits.tool_timeout,
+            declared=self._core.settings.tool_names,
         )
         self._chain = Chain(middleware, guards, inbound=self._arrived, outbound=self._bottom, report=self._layer_report)
         self._calls.wrap(self._chain.around_call)

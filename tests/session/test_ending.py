@@ -343,3 +343,16 @@ async def test_a_cancellation_that_a_layer_lets_out_is_its_own_fault() -> None:
         with session.subscribe(TurnCompleted) as turns:
             await server.says("r1", "hello")
             assert (await anext(turns)).text == "hello"
+
+
+async def test_the_bodys_error_is_not_lost_where_the_surroundings_are_cancelled_while_the_session_closes() -> None:
+    server = FakeServer()
+
+    async def fail() -> None:
+        async with anyio.create_task_group() as tasks, agentkit.open(server):
+            tasks.start_soon(server.next)  # fails as the session closes, and cancels everything around it
+            raise KeyError("mine")
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        await fail()
+    assert {type(error) for error in caught.value.exceptions} == {KeyError, agentkit.ConnectionLostError}

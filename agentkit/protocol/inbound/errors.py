@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from agentkit.protocol.core import Core
 
 BENIGN = Suppress("benign")
+COMMIT_EMPTY = "input_audio_buffer_commit_empty"
 TRUNCATE_CODES = ("unsupported_content_type", "invalid_value")
 TRUNCATE_WORDS = ("is already shorter than", "audio messages can be truncated")
 
@@ -37,15 +38,18 @@ class Errors:
     def error(self, event: ErrorEvent) -> list[Effect]:
         """Find whose error it is, and go on from there."""
         core, details = self._core, event.error
-        command = core.origin(details.event_id)
         error = error_of(details)
+        event_id = core.settings.meant(error)
+        command = core.origin(event_id)
         effects = core.responses.refused(details.event_id, error, busy=is_busy(details))
         if effects is not None:
             return effects
         occurred = Emit(ErrorOccurred(error=error, command=command))
-        effects = core.settings.on_refused(details.event_id, error, core.next_id)
+        effects = core.settings.on_refused(event_id, error, core.next_id)
         if effects is not None:
             return [*effects, occurred]
+        if error.code == COMMIT_EMPTY:
+            core.input.refused(details.event_id)
         if self._benign(error, command):
             return [BENIGN]
         return [occurred, *self._undone(command)]
@@ -54,7 +58,7 @@ class Errors:
         """Tell whether an error is only a race that we lost, or a clean-up that was not needed."""
         if error.code == "response_cancel_not_active":
             return isinstance(command, ResponseCancel) or (error.event_id is None and self._core.sent(ResponseCancel))
-        if error.code == "input_audio_buffer_commit_empty":
+        if error.code == COMMIT_EMPTY:
             return self._core.settings.turn_detection is not None
         if isinstance(command, ConversationItemTruncate):
             return error.code in TRUNCATE_CODES
@@ -65,7 +69,7 @@ class Errors:
         core = self._core
         match command:
             case InputAudioBufferCommit() | InputAudioBufferClear():
-                core.input.refused()
+                core.input.refused(command.event_id)
             case ConversationItemDelete(item_id=item_id):
                 core.deleting.discard(item_id)
             case ConversationItemCreate(item=FunctionCallOutputItem(call_id=call_id, output=output)):

@@ -118,7 +118,7 @@ class Items:
         """The user's audio was dropped, so nothing will answer it."""
         responses = self._core.responses
         self._core.input.emptied()
-        if not responses.user_speaking:
+        if not responses.user_speaking or self._core.taking.held:
             return []
         responses.user_speaking = False
         return responses.flush()
@@ -126,7 +126,8 @@ class Items:
     def speech_started(self, event: e.InputAudioBufferSpeechStarted) -> list[Effect]:
         """The user begins to speak."""
         self._core.input.speech(event.item_id, began_ms=event.audio_start_ms)
-        self._core.responses.speech_started()
+        if not self._core.settings.finds_no_turns:  # else it is late, and nothing would tell that the turn is over
+            self._core.responses.speech_started()
         effects: list[Effect] = [] if event.item_id is None else [ItemBegan(event.item_id)]
         return effects + self._core.interrupt(by_speech=True)
 
@@ -134,6 +135,8 @@ class Items:
         """The user's turn is over, unless a commit has said so already."""
         self._core.input.speech(event.item_id, ended_ms=event.audio_end_ms)
         responses = self._core.responses
+        if self._core.taking.held:
+            return []
         if not responses.user_speaking and (responses.auto_expected or responses.answering_speech):
             return []
         return responses.speech_stopped()

@@ -36,6 +36,8 @@ class Responses:
         if response is None:
             return [DUPLICATE]
         if not response.beside:
+            for orphan in core.calls.orphans(response.id):
+                self._claim(orphan, response)
             rest = "completed" if response.status == "completed" else "incomplete"
             for item in told.output:
                 effects += self._item_done(item, response, rest)
@@ -98,10 +100,16 @@ class Responses:
 
     def item_done(self, event: e.ResponseOutputItemDone) -> list[Effect]:
         """A response's item is final."""
-        response = self._core.responses.find(event.response_id)
+        core = self._core
+        response = core.responses.find(event.response_id)
         if response is not None and response.beside:
             return []
-        return self._item_done(event.item, response, "completed")
+        effects = self._item_done(event.item, response, "completed")
+        if response is None and isinstance(event.item, e.FunctionCallItem) and event.item.call_id:
+            call = core.calls.get(event.item.call_id)
+            if call is not None and call.told is None:
+                call.told = event.response_id
+        return effects
 
     def _item_done(self, item: e.AnyItem, response: ActiveResponse | None, status: str) -> list[Effect]:
         state, effects = self._items.put(item, done=status)
@@ -155,10 +163,7 @@ class Responses:
         if response is None or response.id == call.response_id:
             return []
         if call.response_id is None:  # now we know whose it is
-            call.response_id = response.id
-            if call.status in (CallStatus.RUNNING, CallStatus.DONE):
-                response.outstanding.add(call.call_id)
-            response.calls += call.status is CallStatus.DELIVERED
+            self._claim(call, response)
             return []
         if call.status is CallStatus.WITHHELD or item.id in call.item_ids:
             return []
@@ -166,6 +171,13 @@ class Responses:
         call.repeats.append(response.id)
         response.outstanding.add(call.call_id)
         return [] if call.output is None else self._core.send_output(call.call_id, call.output)
+
+    def _claim(self, call: Call, response: ActiveResponse) -> None:
+        """Note whose a call is that was announced before its response was known."""
+        call.response_id = response.id
+        if call.status in (CallStatus.RUNNING, CallStatus.DONE):
+            response.outstanding.add(call.call_id)
+        response.calls += call.status is CallStatus.DELIVERED
 
     def _start(self, call: Call, response: ActiveResponse) -> list[Effect]:
         """Run a call, unless its response was stopped or the turn has had too many."""
