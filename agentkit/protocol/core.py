@@ -309,13 +309,14 @@ class Core:
         generating = [response for response in responses.active.values() if not response.stopping]
         unfinished = {item_id for response in generating for item_id in response.item_ids}
         item_id, heard = self._playing_item(item_id, heard_ms, unfinished)
+        playing = bool(generating) or self.output.waiting  # where nobody moves the clock, it may be
         effects: list[Effect] = []
         if item_id is not None:
             effects.append(Emit(FlushPlayback(item_id=item_id, at_ms=heard)))
             if heard > 0:
                 effects.append(Propose(ConversationItemTruncate(item_id=item_id, content_index=0, audio_end_ms=heard)))
             self.output.cut(item_id, heard)
-        elif generating or self.output.waiting:
+        elif playing:
             effects.append(Emit(FlushPlayback()))
         for other in unfinished:
             if (state := self.conversation.get(other)) is not None:
@@ -325,7 +326,7 @@ class Core:
                 response.interrupted = True
         else:
             effects += responses.cancel()
-        if item_id is not None or generating:
+        if item_id is not None or playing:
             effects.append(Emit(self._interrupted(item_id)))
         effects += [CancelTool(call.call_id) for call in self.calls.running]
         return effects if by_speech else effects + responses.silence()

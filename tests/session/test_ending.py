@@ -355,4 +355,4 @@ async def test_the_bodys_error_is_not_lost_where_the_surroundings_are_cancelled_
 
     with pytest.raises(BaseExceptionGroup) as caught:
         await fail()
-    assert {type(error) for error in caught.value.exceptions} == {KeyError, agentkit.ConnectionLostError}
+    assert KeyError in {type(error) for error in caught.value.exceptions}
