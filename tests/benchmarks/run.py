@@ -18,6 +18,7 @@ How to read it:
   the middle half of them beside it. A wide half means that the machine was busy: run it again.
 - CPU is the process's own time, so other programs disturb it little. Round trips are real time, seen by the server
   from writing a call to reading its last output; they are only worth something on a quiet machine.
+- A "handler's delta" is one that a handler of RealtimeClient's `conversation.updated` is told of.
 - The first slice of a process is left out. "new process" is that first slice, 2,000 s of audio: the memory in which
   agentkit keeps audio is asked of the system for the first time there.
 - Import rows are whole processes, from start to exit: the median of their CPU time, the interpreter's own included.
@@ -202,13 +203,15 @@ class Bench:
             return spent(worker, repeat, 1, 600 * number, 150 * number)
 
         pairs: dict[str, list[tuple[float, float]]] = {}
-        with self._workers("agentkit") as (worker,):
-            minutes(worker, 1, 5)
-            for _ in range(3 if self._quick else 6):
-                one, few = minutes(worker, 1, 20), spent(worker, 20, 100, 2, 10)
-                pairs.setdefault("delta in an item of 20 min / of 1 min", []).append((one, minutes(worker, 20)))
-                pairs.setdefault("delta in an item of 60 min / of 1 min", []).append((one, minutes(worker, 60)))
-                pairs.setdefault("delta with 4,000 items / with 100", []).append((few, spent(worker, 1, 4000, 2, 10)))
+        for peer, name in (("agentkit", "delta"), ("client", "handler's delta")):
+            with self._workers(peer) as (worker,):
+                minutes(worker, 1, 5)
+                for _ in range(3 if self._quick else 6):
+                    one, few = minutes(worker, 1, 20), spent(worker, 20, 100, 2, 10)
+                    many = (few, spent(worker, 1, 4000, 2, 10))
+                    pairs.setdefault(f"{name} in an item of 20 min / of 1 min", []).append((one, minutes(worker, 20)))
+                    pairs.setdefault(f"{name} in an item of 60 min / of 1 min", []).append((one, minutes(worker, 60)))
+                    pairs.setdefault(f"{name} with 4,000 items / with 100", []).append(many)
         return [compared(what, 1.1, costs) for what, costs in pairs.items()]
 
     def imports(self) -> list[Row]:

@@ -118,6 +118,10 @@ def _maker(name: str) -> Callable[[], Peer]:
         from tests.benchmarks.ours import AgentkitPeer
 
         return AgentkitPeer
+    if name == "client":
+        from tests.benchmarks.client import ClientPeer
+
+        return ClientPeer
     from tests.benchmarks.handwritten import HandwrittenPeer
 
     return HandwrittenPeer
