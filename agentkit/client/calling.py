@@ -1,13 +1,19 @@
 """Handlers of tools: a definition in the protocol's form, and a function that takes the arguments as one object."""
 
 import inspect
-from collections.abc import Callable, Mapping
+import typing
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from typing import Any
+from typing import Any, TypeAlias
+
+from msgspec.structs import replace
 
 from agentkit.client.plain import PlainDict, plain
-from agentkit.tools import Tool
-from agentkit.tools.signature import is_coroutine_function
+from agentkit.tools import Tool, ToolContext
+from agentkit.tools.signature import Declared, is_coroutine_function
+
+Filling: TypeAlias = Callable[[dict[str, Any]], tuple[tuple[Any, ...], dict[str, Any]]]
+"""Makes a handler's arguments of those of a call."""
 
 
 class AddedTool(PlainDict):
@@ -18,49 +24,83 @@ def tool_of(definition: Mapping[str, Any], handler: Callable[..., object]) -> "T
     """Make a tool.
 
     A handler whose parameters have the names of the definition's properties gets the arguments by name; any other gets
-    them as one object, by key and by attribute, as in JavaScript.
+    them as one object, by key and by attribute, as in JavaScript. One that has a ``ToolContext`` gets that besides.
 
     Raises:
         TypeError: The definition or the handler cannot be used.
     """
     if not callable(handler):
         raise TypeError(f"the handler of {definition.get('name')!r} has to be callable, not {type(handler).__name__}")
-    return Tool.from_definition(definition, handler if _by_name(definition, handler) else _as_one_object(handler))
-
-
-def _by_name(definition: Mapping[str, Any], handler: Callable[..., object]) -> bool:
-    """Tell whether a handler takes the arguments by name."""
     parameters = _parameters(handler)
-    if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters):
-        return True
-    schema = definition.get("parameters")
-    properties = schema.get("properties") if isinstance(schema, Mapping) else None
-    needed = [each.name for each in parameters if each.default is inspect.Parameter.empty]
-    names = needed or [each.name for each in parameters]
-    return bool(names) and set(names) <= set(properties if isinstance(properties, Mapping) else ())
+    contexts = tuple(each.name for each in parameters if _is_context(each.annotation))
+    own = [each for each in parameters if each.name not in contexts]
+    filling = _names(own, contexts) if _by_name(definition, own) else _one_object(own, contexts)
+    made: Tool[..., object] = Tool.from_definition(definition, _filled(handler, filling))
+    if not contexts or not isinstance(made.signature, Declared):
+        return made
+    return replace(made, signature=replace(made.signature, context_names=contexts))
 
 
 def _parameters(handler: Callable[..., object]) -> list[inspect.Parameter]:
     try:
+        return list(inspect.signature(handler, eval_str=True).parameters.values())
+    except NameError:  # an annotation that only a type checker sees
         return list(inspect.signature(handler).parameters.values())
     except (TypeError, ValueError):  # some built-in functions have none
         return [inspect.Parameter("arguments", inspect.Parameter.POSITIONAL_ONLY)]
 
 
-def _as_one_object(handler: Callable[..., object]) -> Callable[..., object]:
-    takes_it = bool(_parameters(handler))
+def _is_context(annotation: object) -> bool:
+    return ToolContext in (annotation, *typing.get_args(annotation))
 
+
+def _takes_any_name(parameters: Sequence[inspect.Parameter]) -> bool:
+    return any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters)
+
+
+def _by_name(definition: Mapping[str, Any], parameters: Sequence[inspect.Parameter]) -> bool:
+    """Tell whether a handler takes the arguments by name."""
+    schema = definition.get("parameters")
+    properties = schema.get("properties") if isinstance(schema, Mapping) else None
+    named = [each for each in parameters if each.kind is not inspect.Parameter.VAR_KEYWORD]
+    needed = [each for each in named if each.default is inspect.Parameter.empty]
+    asked = needed or named
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return (bool(asked) or _takes_any_name(parameters)) and all(
+        each.kind in kinds and each.name in (properties if isinstance(properties, Mapping) else ()) for each in asked
+    )
+
+
+def _names(parameters: Sequence[inspect.Parameter], contexts: Sequence[str]) -> Filling:
+    """Give what the handler takes, and leave out what it does not."""
+    taken = {each.name for each in parameters} | set(contexts)
+    every = _takes_any_name(parameters)
+    return lambda arguments: ((), {name: each for name, each in arguments.items() if every or name in taken})
+
+
+def _one_object(parameters: Sequence[inspect.Parameter], contexts: Sequence[str]) -> Filling:
+    def fill(arguments: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        given = {name: arguments.pop(name) for name in contexts}
+        return ((plain(arguments),) if parameters else ()), given
+
+    return fill
+
+
+def _filled(handler: Callable[..., object], fill: Filling) -> Callable[..., object]:
+    """Return a function that takes a call's arguments by name, and calls the handler."""
     if is_coroutine_function(handler):
 
         @wraps(handler)
         async def call_async(**arguments: object) -> object:
-            result: Any = handler(plain(arguments)) if takes_it else handler()
+            positional, named = fill(arguments)
+            result: Any = handler(*positional, **named)
             return await result
 
         return call_async
 
     @wraps(handler)
     def call(**arguments: object) -> object:
-        return handler(plain(arguments)) if takes_it else handler()
+        positional, named = fill(arguments)
+        return handler(*positional, **named)
 
     return call

@@ -43,18 +43,21 @@ class RealtimeClient(ConnectedClient):
 
     # Sending
 
-    async def send_user_message_content(self, content: "Sequence[str | Mapping[str, Any] | AnyPart]" = ()) -> None:
+    async def send_user_message_content(
+        self, content: "str | Mapping[str, Any] | Sequence[str | Mapping[str, Any] | AnyPart]" = ()
+    ) -> None:
         """Send a message of the user's and ask for a response; without content, only ask for one.
 
         Audio that was appended and is not committed is left alone: it is no part of what is typed.
 
         Args:
             content: Parts: ``input_text`` (or a plain string), ``input_audio`` with ``audio`` as bytes in the session's
-                format, as 16-bit numbers, or as base64, and ``input_image``.
+                format, as an array of 16-bit numbers, or as base64, and ``input_image``. One alone need be in no list.
 
         Raises:
             LocalProtocolError: The client is not connected.
             ValueError: A part is none that a user can send.
+            TypeError: The audio of a part is none.
 
         Example:
             >>> async def ask(client):
@@ -64,14 +67,18 @@ class RealtimeClient(ConnectedClient):
         if not content:
             await self.create_response()
             return
-        parts = [_part(each, session.input_format) for each in content]
-        await session.add_message("user", *parts, reply=True)
+        parts = content if not isinstance(content, str | Mapping) else [content]
+        message = [_part(each, session.input_format) for each in parts]
+        await session.add_message("user", *message, reply=True)
 
     async def append_input_audio(self, audio: Pcm16) -> None:
         """Add to the user's audio. Without a connection it is dropped and counted in ``dropped_input``.
 
         Args:
-            audio: Bytes in the session's input format, or 16-bit numbers, which are brought into that format.
+            audio: Bytes in the session's input format, or an array of 16-bit numbers, brought into that format.
+
+        Raises:
+            TypeError: It is neither.
 
         Example:
             >>> async def speak(client, microphone):
@@ -131,7 +138,7 @@ class RealtimeClient(ConnectedClient):
         if view.audio is None:
             raise LocalProtocolError(f"the item {id!r} has no audio that could be cut")
         rate = view.audio.format.rate
-        heard = max(0, sample_count) * 1000 // (rate if isinstance(rate, int) else 24000)
+        heard = max(0, int(sample_count)) * 1000 // (rate if isinstance(rate, int) else 24000)
         await session.interrupt(heard, item_id=id)
         return PlainDict(item=item)
 
@@ -201,6 +208,9 @@ def _shown(data: dict[str, Any]) -> str:
     return repr({name: value if len(str(value)) < 60 else "..." for name, value in data.items()})
 
 
-def _in_format(audio: Pcm16, audio_format: AudioFormat) -> bytes:
+def _in_format(audio: Any, audio_format: AudioFormat) -> bytes:
     """Return audio in a format; bytes are in it already."""
-    return bytes(audio) if isinstance(audio, bytes | bytearray) else encode(audio, audio_format)
+    if isinstance(audio, list | tuple | int | float | str | None):
+        raise TypeError(f"audio is bytes, or an array of 16-bit numbers, not {type(audio).__name__}")
+    of_bytes = isinstance(audio, bytes | bytearray) or (isinstance(audio, memoryview) and audio.itemsize == 1)
+    return bytes(audio) if of_bytes else encode(audio, audio_format)

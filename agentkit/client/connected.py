@@ -24,7 +24,7 @@ from agentkit.client.handlers import EventHandlers
 from agentkit.client.plain import PlainDict, plain
 from agentkit.client.realtime import RealtimeAPI, not_connected
 from agentkit.client.telling import Teller
-from agentkit.errors import LocalProtocolError
+from agentkit.errors import LocalProtocolError, ServerError
 from agentkit.events import FunctionTool
 from agentkit.middleware import Middleware
 from agentkit.protocol import Limits
@@ -105,15 +105,17 @@ class ConnectedClient(EventHandlers):
         self._ready_timeout = ready_timeout
         self._fields: dict[str, Any] = {}
         self._connection: Connection | None = None
-        self._connecting = False
+        self._opening: Connection | None = None
         self.dropped_input = 0
         """Bytes of the user's audio that were dropped because there was no connection."""
         self.tools: dict[str, AddedTool] = {}
         """Tools that were added, by name: ``definition`` and ``handler``."""
         self.realtime = RealtimeAPI(self, url, debug=debug)
         """Raw events, as they go over the wire."""
-        self.conversation = RealtimeConversation(lambda: self._session)
-        """The items of the conversation."""
+        self.conversation = RealtimeConversation(
+            lambda: self._connection.session if self._connection is not None else None
+        )
+        """The items of the conversation; they stay after a lost connection, until the next one or ``disconnect``."""
         self._teller = Teller(self, self.realtime)
         self._make_provider(None)
 
@@ -121,7 +123,8 @@ class ConnectedClient(EventHandlers):
 
     @property
     def _session(self) -> Session | None:
-        session = self._connection.session if self._connection is not None else None
+        connection = self._opening or self._connection
+        session = connection.session if connection is not None else None
         return session if session is not None and session.ended is None else None
 
     @property
@@ -161,21 +164,24 @@ class ConnectedClient(EventHandlers):
             ConnectError: It could not be opened.
             ServerError: The server refused the settings.
             RemoteProtocolError: The server did not answer as a Realtime server does.
+            SessionClosedError: ``disconnect`` was called meanwhile.
 
         Example:
             >>> async def main(client):
             ...     await client.connect()
         """
-        if self._connecting or self.is_connected():
+        if self._opening is not None or self.is_connected():
             raise LocalProtocolError("the client is connected already; use disconnect() first")
         provider = self._make_provider(model)
-        self._connecting = True
+        connection = self._opening = Connection(lambda tap: self._open(provider, tap), self._teller)
+        asked = dict(self._fields), dict(self.tools)
         try:
-            connection = Connection(lambda tap: self._open(provider, tap), self._teller)
-            await connection.open()
+            session = await connection.open()
             self._connection = connection
         finally:
-            self._connecting = False
+            self._opening = None
+        if asked != (self._fields, self.tools):  # by another task, while this one connected
+            await self._ask_for_all(session)
 
     async def disconnect(self) -> None:
         """Disconnect; the conversation is forgotten, settings, tools and handlers stay.
@@ -184,7 +190,7 @@ class ConnectedClient(EventHandlers):
             >>> async def stop(client):
             ...     await client.disconnect()
         """
-        connection = self._connection
+        connection = self._opening or self._connection
         if connection is not None:
             await connection.close()
         if self._connection is connection:
@@ -306,13 +312,27 @@ class ConnectedClient(EventHandlers):
         session = self._session
         if session is None:
             return
+        offered = False
         try:
+            if "tools" in fields:  # first: tool_choice may name one of them
+                await session.set_tools(self._all_tools())
+                offered = True
             if settings is not None:
                 await session.update(settings)
-            if "tools" in fields:
-                await session.set_tools(self._all_tools())
-        except BaseException:
+        except BaseException as exc:
             self._take_back(flat, before)
+            if offered and isinstance(exc, ServerError | LocalProtocolError):
+                await session.set_tools(self._all_tools())
+            raise
+
+    async def _ask_for_all(self, session: Session) -> None:
+        try:
+            await session.set_tools(self._all_tools())
+            settings = settings_of(self._fields)
+            if settings is not None:
+                await session.update(settings)
+        except ServerError:
+            await self.disconnect()
             raise
 
     def _take_back(self, fields: dict[str, Any], before: dict[str, Any]) -> None:
@@ -328,7 +348,7 @@ class ConnectedClient(EventHandlers):
         Args:
             definition: ``name``, ``description`` and ``parameters``, a JSON Schema.
             handler: Sync (then it runs in a thread) or async. It gets the arguments by name where its parameters have
-                the names of the properties, else as one object. What it returns is sent as JSON.
+                the names of the properties, else as one object. What it returns is sent as JSON, a string as it is.
 
         Raises:
             LocalProtocolError: There is a tool of this name.
@@ -349,7 +369,7 @@ class ConnectedClient(EventHandlers):
         if name in self.tools or name in [tool.name for tool in self._manual()]:
             raise LocalProtocolError(f"the tool {name!r} was added already; use remove_tool({name!r}) first")
         tool_of(definition, handler)
-        added = self.tools[name] = AddedTool(definition=dict(definition), handler=handler)
+        added = self.tools[name] = AddedTool(definition=plain(definition), handler=handler)
         try:
             if self._session is not None:
                 await self._session.set_tools(self._all_tools())

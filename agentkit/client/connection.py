@@ -15,7 +15,7 @@ import anyio.abc
 
 from agentkit.client.handlers import waiting
 from agentkit.client.telling import Frame, Teller
-from agentkit.errors import AgentkitError, ServerError, SlowConsumerError
+from agentkit.errors import AgentkitError, ServerError, SessionClosedError, SlowConsumerError
 from agentkit.events import (
     ConversationUpdated,
     ErrorOccurred,
@@ -71,10 +71,12 @@ class Connection:
         self.session: Session | None = None
         self._ready = anyio.Event()
         self._stop = anyio.Event()
+        self._scope = anyio.CancelScope()
         self._over = anyio.Event()
         self._error: BaseException | None = None
         self._tasks: anyio.abc.TaskGroup | None = None
         self._told = anyio.Event()
+        self._end_told = False
         self._number = 0
         """Counts events, so that a task knows whether another one goes on with the next."""
 
@@ -85,21 +87,27 @@ class Connection:
             TransportError: It could not be opened.
             ServerError: The server refused the settings.
             RemoteProtocolError: The server did not answer as a Realtime server does.
+            SessionClosedError: It was closed meanwhile.
         """
         start_in_background(self._hold)
         try:
             await self._ready.wait()
         except BaseException:
-            self._stop.set()
+            self._abort()
             raise
         if self.session is None:
-            assert self._error is not None
-            raise self._error
+            raise self._error or SessionClosedError("the client was disconnected while it connected")
         return self.session
+
+    def _abort(self) -> None:
+        """Disconnect, or give up connecting."""
+        self._stop.set()
+        if self.session is None and self._tasks is not None:
+            self._tasks.cancel_scope.cancel()
 
     async def close(self) -> None:
         """Disconnect, and wait until the handlers were told, but not in one of them."""
-        self._stop.set()
+        self._abort()
         let_go = waiting.get()
         if let_go is not None:
             let_go()
@@ -110,10 +118,11 @@ class Connection:
 
     async def _hold(self) -> None:
         waiting.set(None)
-        error: AgentkitError | None = None
         try:
             async with anyio.create_task_group() as tasks:
                 self._tasks = tasks
+                if self._stop.is_set():
+                    return
                 async with self._opened(self._tap) as session:
                     self.session = session
                     self._ready.set()
@@ -122,15 +131,14 @@ class Connection:
                         watch.start_soon(self._stopped, watch.cancel_scope)
                         await session.wait_closed()
                         watch.cancel_scope.cancel()
-                if session.ended is not None and isinstance(session.ended.error, AgentkitError):
-                    error = session.ended.error
                 with anyio.move_on_after(CLOSE_SECONDS):
                     await self._told.wait()
                 tasks.cancel_scope.cancel()
         except Exception as exc:  # noqa: BLE001  # raised to who opens it
             self._error = exc.exceptions[0] if isinstance(exc, ExceptionGroup) else exc
         finally:
-            self._teller.end(error)
+            ended = self.session.ended if self.session is not None else None
+            self._teller.end(ended.error if ended is not None and isinstance(ended.error, AgentkitError) else None)
             self._ready.set()
             self._over.set()
 
@@ -152,8 +160,11 @@ class Connection:
                 self._tap.queue = queue = session.subscribe(*TOLD)
                 event = ErrorOccurred(error=ServerError(str(exc), code="slow_handlers"))
             except (StopAsyncIteration, AgentkitError):
-                self._told.set()
-                return
+                if self._end_told or session.ended is None:
+                    self._told.set()
+                    return
+                event = session.ended  # it was among the events that nobody took in time
+            self._end_told = self._end_told or isinstance(event, SessionEnded)
             self._number += 1
             number = self._number
             waiting.set(partial(self._let_go, number))

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from agentkit.client.plain import plain
 from agentkit.events import FunctionTool, Settings
 from agentkit.events.dialects import FLAT
 from agentkit.events.reading import strict_settings_from_wire
@@ -62,15 +63,15 @@ def check_fields(fields: Mapping[str, Any]) -> None:
 
 
 def flattened(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return checked fields under the reference client's names: of two names for one thing, the later one counts."""
+    """Return a copy of checked fields under the reference client's names, so that of two names the later one counts."""
     result: dict[str, Any] = {}
     for name, value in fields.items():
         if name != "audio":
-            result[_REFERENCE.get(name, name)] = value
+            result[_REFERENCE.get(name, name)] = plain(value)
             continue
         for flat, (way, inner) in FLAT.items():
             if inner in (value or {}).get(way, {}):
-                result[flat] = value[way][inner]
+                result[flat] = plain(value[way][inner])
     return result
 
 

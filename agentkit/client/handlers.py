@@ -14,6 +14,7 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from agentkit.errors import AgentkitError, LocalProtocolError, SessionClosedError
+from agentkit.tools.cancellation import is_due, native_cancels
 
 Handler: TypeAlias = Callable[[Any], object]
 """Takes the event's payload; sync or async."""
@@ -67,6 +68,10 @@ class EventHandlers:
         """
         return self._add(self._handlers, name, handler)
 
+    @overload
+    def on_next(self, name: str) -> Callable[[H], H]: ...
+    @overload
+    def on_next(self, name: str, handler: H) -> H: ...
     def on_next(self, name: str, handler: Any = None) -> Any:
         """Call a handler for the next event of this name only; also a decorator.
 
@@ -164,7 +169,7 @@ class EventHandlers:
         lists: tuple[list[tuple[str, Any]], ...] = (self._handlers, self._next, self._waiters)
         return any(_fits(pattern, names) for entries in lists for pattern, _ in entries)
 
-    async def dispatch(self, *names: str, payload: Callable[[], Any]) -> list[Exception]:
+    async def dispatch(self, *names: str, payload: Callable[[], Any]) -> list[BaseException]:
         """Hand an event to whoever listens: handlers in order, then those for the next event, then who waits.
 
         Args:
@@ -181,13 +186,17 @@ class EventHandlers:
         for waiter in served:
             waiter.event = payload()
             waiter.done.set()
-        faults: list[Exception] = []
+        faults: list[BaseException] = []
+        cancels = native_cancels()
         for handler in due:
             try:
                 result = handler(payload())
                 if isinstance(result, Awaitable):
                     await result
-            except Exception as exc:  # isolation boundary: a listener's fault is its own
+            # Isolation boundary: a listener's fault is its own, also the cancellation of something that it awaits.
+            except (Exception, anyio.get_cancelled_exc_class()) as exc:
+                if not isinstance(exc, Exception) and is_due(cancels):
+                    raise
                 logger.error("a handler of %s failed", names[0], exc_info=exc)
                 faults.append(exc)
         if served:  # who waits in a loop misses nothing: in two rounds of the event loop it waits again

@@ -15,6 +15,9 @@ class PlainDict(dict[str, Any]):
         except KeyError:
             raise AttributeError(name) from None
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        self[name] = value
+
 
 def plain(value: Any) -> Any:
     """Return a copy of JSON-like data in which every object is a ``PlainDict``."""

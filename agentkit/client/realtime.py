@@ -1,6 +1,7 @@
 """The low level of the client: raw events, as they go over the wire."""
 
 import logging
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -8,6 +9,7 @@ import msgspec
 from agentkit.client.handlers import EventHandlers
 from agentkit.errors import LocalProtocolError
 from agentkit.events import ClientEvent, MalformedEvent, UnknownClientEvent, UnknownEvent, decode_client
+from agentkit.masking import Masker
 
 if TYPE_CHECKING:
     from agentkit.client.connected import ConnectedClient
@@ -27,7 +29,11 @@ class RealtimeAPI(EventHandlers):
         self.url = url
         """The address that is dialled; None where a provider knows it."""
         self.debug = debug
-        """Whether every event is logged, to the logger ``agentkit.client`` at the level DEBUG."""
+        """Whether every event is logged, to the logger ``agentkit.client`` at the level DEBUG; keys are masked."""
+
+    @cached_property
+    def _masker(self) -> Masker:
+        return Masker()
 
     def is_connected(self) -> bool:
         """Tell whether there is a connection.
@@ -79,7 +85,8 @@ class RealtimeAPI(EventHandlers):
     def log(self, direction: str, name: str, event: dict[str, Any]) -> None:
         """Log an event, where ``debug`` is on."""
         if self.debug:
-            logger.debug("%s %s %s", "received" if direction == "in" else "sent", name, event)
+            shown = self._masker.bytes(msgspec.json.encode(event)).decode("utf-8", "backslashreplace")
+            logger.debug("%s %s %s", "received" if direction == "in" else "sent", name, shown)
 
 
 def _event(name: str, data: dict[str, Any]) -> ClientEvent:

@@ -1,6 +1,11 @@
-"""Which events the handlers are told of, under which names, and with what payload."""
+"""Which events the handlers are told of, under which names, and with what payload.
 
+Rule: what a handler may write to is made anew for each of them.
+"""
+
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -19,6 +24,7 @@ from agentkit.events import (
     Interrupted,
     ItemAppended,
     ItemCompleted,
+    ItemDelta,
     ItemView,
     SessionEnded,
 )
@@ -57,8 +63,7 @@ class Teller:
             case Frame():
                 await self._frame(event)
             case ConversationUpdated(item=view, delta=delta, deleted=deleted):
-                change = Delta.of(delta, view) if delta is not None else None
-                await self._say("conversation.updated", Updated(item=Item(view), delta=change, deleted=deleted))
+                await self._say("conversation.updated", partial(_updated, view, delta, deleted=deleted))
             case ItemAppended(item=view):
                 await self._item("conversation.item.appended", view)
             case ItemCompleted(item=view):
@@ -66,7 +71,7 @@ class Teller:
                     await self._item("conversation.item.completed", view)
             case Interrupted(item_id=item_id, heard_ms=heard_ms, heard_text=text):
                 told = Interruption(item_id=item_id, heard_ms=heard_ms, heard_text=text)
-                await self._say("conversation.interrupted", told)
+                await self._say("conversation.interrupted", lambda: told)
             case ErrorOccurred(error=error, command=command):
                 await self._error(error, command)
             case SessionEnded(cause=cause, error=ended):
@@ -88,12 +93,12 @@ class Teller:
             event = {"type": frame.wire_type, "raw": event}
         self._realtime.log(frame.direction, frame.wire_type, event)
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        await self._dispatch(self._realtime, *_names(frame.direction, frame.wire_type), payload=event)
+        await self._dispatch(self._realtime, *_names(frame.direction, frame.wire_type), payload=lambda: plain(event))
         source = SOURCES[frame.direction]
-        await self._say("realtime.event", RealtimeEvent(time=now, source=source, event=PlainDict(plain(event))))
+        await self._say("realtime.event", lambda: RealtimeEvent(time=now, source=source, event=PlainDict(plain(event))))
 
     async def _item(self, name: str, view: ItemView) -> None:
-        await self._say(name, Appended(item=Item(view)))
+        await self._say(name, lambda: Appended(item=Item(view)))
 
     async def _closed(self, cause: str, error: BaseException | None) -> None:
         lost = error if isinstance(error, ConnectionLostError) else None
@@ -101,7 +106,7 @@ class Teller:
             await self._error(error)
         code = lost.close_code if lost is not None else None
         reason = str(error) if error is not None else None
-        await self._say("close", Closed(error=error is not None, cause=cause, code=code, reason=reason))
+        await self._say("close", partial(Closed, error=error is not None, cause=cause, code=code, reason=reason))
 
     async def _error(self, error: BaseException, command: Any = None) -> None:
         told = Failure(error=error, message=str(error), command=command)
@@ -109,17 +114,21 @@ class Teller:
             told = msgspec.structs.replace(told, code=error.code, param=error.param, event_id=error.event_id)
         elif isinstance(error, ConnectionLostError):
             told = msgspec.structs.replace(told, code="connection_lost")
-        await self._say("error", told)
+        await self._say("error", lambda: told)
 
-    async def _say(self, name: str, payload: Any) -> None:
+    async def _say(self, name: str, payload: Callable[[], Any]) -> None:
         await self._dispatch(self._client, name, payload=payload)
 
-    async def _dispatch(self, handlers: EventHandlers, *names: str, payload: Any) -> None:
-        copy = (lambda: plain(payload)) if isinstance(payload, dict) else (lambda: payload)
-        for fault in await handlers.dispatch(*names, payload=copy):
+    async def _dispatch(self, handlers: EventHandlers, *names: str, payload: Callable[[], Any]) -> None:
+        for fault in await handlers.dispatch(*names, payload=payload):
             if names[0] != "error":  # a handler of errors that fails is only logged
                 message = f"a handler of {names[0]} failed: {type(fault).__name__}: {fault}"
-                await self._say("error", Failure(error=fault, message=message, code="handler_failed"))
+                await self._say("error", partial(Failure, error=fault, message=message, code="handler_failed"))
+
+
+def _updated(view: ItemView, delta: ItemDelta | None, *, deleted: bool) -> Updated:
+    change = Delta.of(delta, view) if delta is not None else None
+    return Updated(item=Item(view), delta=change, deleted=deleted)
 
 
 def _names(direction: Direction, wire_type: str) -> tuple[str, ...]:
