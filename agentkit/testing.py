@@ -165,5 +165,5 @@ def _merged(base: dict[str, Any], update: dict[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in update.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merged(merged[key], value) if both and key != "turn_detection" else value
+        merged[key] = _merged(merged[key], value) if both and key not in ("turn_detection", "format") else value
     return merged

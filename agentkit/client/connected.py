@@ -24,7 +24,7 @@ from agentkit.client.handlers import EventHandlers
 from agentkit.client.plain import PlainDict, plain
 from agentkit.client.realtime import RealtimeAPI, not_connected
 from agentkit.client.telling import Teller
-from agentkit.errors import LocalProtocolError, ServerError
+from agentkit.errors import AgentkitError, LocalProtocolError, ServerError
 from agentkit.events import FunctionTool
 from agentkit.middleware import Middleware
 from agentkit.protocol import Limits
@@ -191,10 +191,12 @@ class ConnectedClient(EventHandlers):
             ...     await client.disconnect()
         """
         connection = self._opening or self._connection
-        if connection is not None:
-            await connection.close()
-        if self._connection is connection:
-            self._connection = None
+        try:
+            if connection is not None:
+                await connection.close()
+        finally:
+            if self._connection is connection:
+                self._connection = None
 
     async def reset(self) -> None:
         """Disconnect, and forget handlers, settings and tools.
@@ -319,7 +321,7 @@ class ConnectedClient(EventHandlers):
                 offered = True
             if settings is not None:
                 await session.update(settings)
-        except BaseException as exc:
+        except AgentkitError as exc:  # who is cancelled has asked all the same
             self._take_back(flat, before)
             if offered and isinstance(exc, ServerError | LocalProtocolError):
                 await session.set_tools(self._all_tools())
@@ -373,7 +375,7 @@ class ConnectedClient(EventHandlers):
         try:
             if self._session is not None:
                 await self._session.set_tools(self._all_tools())
-        except BaseException:
+        except AgentkitError:
             self.tools.pop(name, None)
             raise
         return added
@@ -394,7 +396,7 @@ class ConnectedClient(EventHandlers):
         try:
             if self._session is not None:
                 await self._session.set_tools(self._all_tools())
-        except BaseException:
+        except AgentkitError:
             self.tools[name] = removed
             raise
 

@@ -4,6 +4,7 @@ Rule: a client is no context manager of its caller's, so the session lives in a 
 with ``disconnect``, with the connection, or with the event loop.
 """
 
+import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -28,6 +29,9 @@ from agentkit.events import (
 from agentkit.middleware import Middleware
 from agentkit.middleware.base import Direction
 from agentkit.session import Session, Subscription
+from agentkit.session.fanout import audio_size_of
+
+logger = logging.getLogger("agentkit.client")
 
 CLOSE_SECONDS = 5.0
 """How long handlers may take over what has come before a disconnect; then they are cancelled."""
@@ -46,13 +50,24 @@ class Tap(Middleware):
         """Listen from before the connection is there, until after it is gone."""
         session = self.session
         assert isinstance(session, Session)
-        self.queue = session.subscribe(*TOLD)
+        self.listen(session)
         yield
+
+    def listen(self, session: Session) -> Subscription[Event]:
+        """Begin to listen, with an empty queue."""
+        self.queue = session.listen_to_wire(*TOLD, audio_size=_audio_size)
+        return self.queue
 
     def on_wire(self, direction: Direction, raw: bytes, event: Event) -> None:
         """Take a frame, where anybody wants it."""
         if self.queue is not None and self._wanted(direction, event.wire_type):
             self.queue.push(Frame(direction, raw, event.wire_type))
+
+
+def _audio_size(event: object) -> int:
+    if isinstance(event, Frame):
+        return len(event.raw) if event.holds_audio else 0
+    return audio_size_of(event)
 
 
 class Connection:
@@ -71,12 +86,15 @@ class Connection:
         self.session: Session | None = None
         self._ready = anyio.Event()
         self._stop = anyio.Event()
-        self._scope = anyio.CancelScope()
         self._over = anyio.Event()
         self._error: BaseException | None = None
         self._tasks: anyio.abc.TaskGroup | None = None
+        self._telling = 0
+        """Tasks that tell handlers."""
         self._told = anyio.Event()
+        self._told_or_stopped = anyio.Event()
         self._end_told = False
+        self._generation = teller.begin()
         self._number = 0
         """Counts events, so that a task knows whether another one goes on with the next."""
 
@@ -102,6 +120,7 @@ class Connection:
     def _abort(self) -> None:
         """Disconnect, or give up connecting."""
         self._stop.set()
+        self._told_or_stopped.set()
         if self.session is None and self._tasks is not None:
             self._tasks.cancel_scope.cancel()
 
@@ -131,16 +150,36 @@ class Connection:
                         watch.start_soon(self._stopped, watch.cancel_scope)
                         await session.wait_closed()
                         watch.cancel_scope.cancel()
-                with anyio.move_on_after(CLOSE_SECONDS):
-                    await self._told.wait()
+                await self._finish_telling()
                 tasks.cancel_scope.cancel()
-        except Exception as exc:  # noqa: BLE001  # raised to who opens it
+        except Exception as exc:  # raised to who opens it
             self._error = exc.exceptions[0] if isinstance(exc, ExceptionGroup) else exc
+            if self.session is not None:
+                logger.error("the session of a client failed", exc_info=self._error)
+            await self._tell_rest()
         finally:
             ended = self.session.ended if self.session is not None else None
-            self._teller.end(ended.error if ended is not None and isinstance(ended.error, AgentkitError) else None)
+            error = ended.error if ended is not None else None
+            self._teller.end(error if isinstance(error, AgentkitError) else None, self._generation)
             self._ready.set()
             self._over.set()
+
+    async def _finish_telling(self) -> None:
+        """Wait for the handlers: for as long as they take, but not for long once the program has disconnected."""
+        await self._told_or_stopped.wait()
+        with anyio.move_on_after(CLOSE_SECONDS):
+            await self._told.wait()
+
+    async def _tell_rest(self) -> None:
+        """Tell the handlers what came of a connection that did not last until they could be told."""
+        if self.session is None and self._tap.queue is not None:
+            with anyio.move_on_after(CLOSE_SECONDS):
+                try:
+                    async for event in self._tap.queue:
+                        if not isinstance(event, SessionEnded):  # there was no session
+                            await self._teller.tell(event)
+                except AgentkitError:
+                    pass  # told by `_error`
 
     async def _stopped(self, scope: anyio.CancelScope) -> None:
         await self._stop.wait()
@@ -150,6 +189,16 @@ class Connection:
 
     async def _dispatch(self) -> None:
         """Tell the handlers, one event after the other, until another task goes on with that."""
+        self._telling += 1
+        try:
+            await self._tell_in_order()
+        finally:
+            self._telling -= 1
+            if self._end_told and not self._telling:
+                self._told.set()
+                self._told_or_stopped.set()
+
+    async def _tell_in_order(self) -> None:
         queue, session = self._tap.queue, self.session
         assert queue is not None
         assert session is not None
@@ -157,11 +206,11 @@ class Connection:
             try:
                 event = await anext(queue)
             except SlowConsumerError as exc:
-                self._tap.queue = queue = session.subscribe(*TOLD)
+                queue = self._tap.listen(session)
                 event = ErrorOccurred(error=ServerError(str(exc), code="slow_handlers"))
             except (StopAsyncIteration, AgentkitError):
                 if self._end_told or session.ended is None:
-                    self._told.set()
+                    self._end_told = True
                     return
                 event = session.ended  # it was among the events that nobody took in time
             self._end_told = self._end_told or isinstance(event, SessionEnded)

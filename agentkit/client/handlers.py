@@ -29,7 +29,9 @@ logger = logging.getLogger("agentkit.client")
 class _Waiter:
     """One caller of ``wait_for_next``."""
 
-    def __init__(self) -> None:
+    def __init__(self, generation: int) -> None:
+        self.generation = generation
+        """Which connection there was when it began to wait."""
         self.done = anyio.Event()
         self.event: Any = None
         self.error: BaseException | None = None
@@ -42,6 +44,9 @@ class EventHandlers:
         self._handlers: list[tuple[str, Handler]] = []
         self._next: list[tuple[str, Handler]] = []
         self._waiters: list[tuple[str, _Waiter]] = []
+        self._generation = 0
+        self._closed: AgentkitError | None = None
+        """Why nothing will come, once the connection is gone and until there is another."""
 
     @overload
     def on(self, name: str) -> Callable[[H], H]: ...
@@ -142,13 +147,16 @@ class EventHandlers:
 
         Raises:
             TimeoutError: It did not come in time.
-            SessionClosedError: The connection was closed first; ``ConnectionLostError`` where it was lost.
+            SessionClosedError: The connection was closed, or is closed already; ``ConnectionLostError`` where it was
+                lost. Before the first connection it is waited for.
 
         Example:
             >>> async def completed(client):
             ...     return await client.wait_for_next("conversation.item.completed", timeout=10)
         """
-        waiter = _Waiter()
+        if self._closed is not None:
+            raise self._closed.with_traceback(None)
+        waiter = _Waiter(self._generation)
         entry = (name, waiter)
         self._waiters.append(entry)
         let_go = waiting.get()
@@ -204,13 +212,21 @@ class EventHandlers:
             await checkpoint()
         return faults
 
-    def end_waiting(self, error: AgentkitError | None) -> None:
-        """Let everybody who waits go on: nothing more will come."""
+    def begin_waiting(self) -> int:
+        """A connection begins; return its number."""
+        self._closed = None
+        self._generation += 1
+        return self._generation
+
+    def end_waiting(self, error: AgentkitError | None, generation: int) -> None:
+        """Let everybody go on who waits since that connection, or longer: nothing more will come of it."""
         closed = error or SessionClosedError("the client was disconnected")
-        waiters, self._waiters = self._waiters, []
-        for _, waiter in waiters:
-            waiter.error = closed
-            waiter.done.set()
+        if generation == self._generation:
+            self._closed = closed
+        for entry in [entry for entry in self._waiters if entry[1].generation <= generation]:
+            self._waiters.remove(entry)
+            entry[1].error = closed
+            entry[1].done.set()
 
 
 def _fits(pattern: str, names: tuple[str, ...]) -> bool:

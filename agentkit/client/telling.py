@@ -40,6 +40,11 @@ class Frame(msgspec.Struct, frozen=True):
     raw: bytes
     wire_type: str
 
+    @property
+    def holds_audio(self) -> bool:
+        """Whether it is the agent's audio, of which some may be dropped where handlers are slow."""
+        return self.direction == "in" and self.wire_type in ("response.output_audio.delta", "response.audio.delta")
+
 
 class Teller:
     """Tells the handlers of a client, and of its low level, what happened."""
@@ -79,10 +84,15 @@ class Teller:
             case _:
                 pass
 
-    def end(self, error: AgentkitError | None) -> None:
-        """Let everybody who waits go on: nothing more will come."""
-        self._client.end_waiting(error)
-        self._realtime.end_waiting(error)
+    def begin(self) -> int:
+        """A connection begins; return its number."""
+        self._realtime.begin_waiting()
+        return self._client.begin_waiting()
+
+    def end(self, error: AgentkitError | None, generation: int) -> None:
+        """Let everybody go on who waits since that connection, or longer: nothing more will come of it."""
+        self._client.end_waiting(error, generation)
+        self._realtime.end_waiting(error, generation)
 
     async def _frame(self, frame: Frame) -> None:
         try:

@@ -69,11 +69,33 @@ def strict_settings_from_wire(raw: msgspec.Raw | bytes) -> Settings:
     Raises:
         msgspec.ValidationError: A field does not fit, or there is no such field; the message has its path.
     """
-    data = {name: value for name, value in _nested(_decode_any(raw)).items() if name not in _MOVED}
+    given = _decode_any(raw)
+    _check_shape(given)
+    data = {name: value for name, value in _nested(given).items() if name not in _MOVED}
     settings = msgspec.convert(data, Settings)
     for path in _unknown(data, msgspec.to_builtins(settings), "$"):
         raise msgspec.ValidationError(f"there is no such field - at `{path}`")
     return settings
+
+
+def _check_shape(given: Any) -> None:
+    """Check what is moved to another place before it is converted.
+
+    Raises:
+        msgspec.ValidationError: It is not what it has to be.
+    """
+    if not isinstance(given, dict):
+        return  # told by who reads it
+    if not isinstance(given.get("modalities", []), list):
+        raise msgspec.ValidationError("Expected `array` - at `$.modalities`")
+    audio = given.get("audio", {})
+    if not isinstance(audio, dict):
+        raise msgspec.ValidationError("Expected `object` - at `$.audio`")
+    for way, fields in audio.items():
+        if way not in ("input", "output"):
+            raise msgspec.ValidationError(f"there is no such field - at `$.audio.{way}`")
+        if not isinstance(fields, dict):
+            raise msgspec.ValidationError(f"Expected `object` - at `$.audio.{way}`")
 
 
 def _unknown(given: Any, kept: Any, path: str) -> Iterator[str]:

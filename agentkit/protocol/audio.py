@@ -63,7 +63,7 @@ class Format:
 class ItemAudio:
     """The audio of one item: appended in O(1), joined on demand."""
 
-    __slots__ = ("chunks", "cut_ms", "done", "done_parts", "dropped", "format", "odd", "played_ms", "size")
+    __slots__ = ("chunks", "cut_ms", "done", "done_parts", "dropped", "flushed", "format", "odd", "played_ms", "size")
 
     def __init__(self, audio_format: Format) -> None:
         self.format = audio_format
@@ -81,6 +81,13 @@ class ItemAudio:
         self.played_ms = 0
         self.cut_ms: int | None = None
         """Where the item was cut off, once it was."""
+        self.flushed = False
+        """Whether players were told to drop it, at a place that nobody has told us."""
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a player may still hold some of it that was not heard."""
+        return self.cut_ms is None and not self.flushed and self.played_ms < self.format.ms(self.size)
 
     def read(self, end: int) -> bytes:
         """Return what is still kept of the first ``end`` bytes."""
@@ -116,6 +123,8 @@ class OutputAudio:
         self.latest: str | None = None
         """The item whose audio came last."""
         self._playing: str | None = None
+        self.clocked = False
+        """Whether anybody has ever moved the playback clock: otherwise what was heard is not known."""
 
     def append(self, item_id: str, data: bytes, index: int = 0) -> bytes | None:
         """Add a delta's samples to an item.
@@ -200,6 +209,7 @@ class OutputAudio:
         if audio is None or audio.cut_ms is not None:
             return
         self._playing = item_id
+        self.clocked = True
         audio.played_ms = min(max(ms, audio.played_ms), audio.format.ms(audio.size))
 
     def heard_ms(self, item_id: str) -> int:
@@ -214,10 +224,21 @@ class OutputAudio:
 
     @property
     def waiting(self) -> bool:
-        """Whether a player may still hold audio: some was received, is not cut off, and was not heard."""
-        return any(
-            audio.cut_ms is None and audio.played_ms < audio.format.ms(audio.size) for audio in self._items.values()
-        )
+        """Whether a player may still hold audio that was not heard."""
+        return any(audio.waiting for audio in self._items.values())
+
+    def flush(self) -> None:
+        """Players were told to drop everything: what was not heard by now never will be."""
+        for audio in self._items.values():
+            if audio.waiting and self.clocked:
+                audio.cut_ms = audio.played_ms
+            elif audio.waiting:
+                audio.flushed = True
+
+    def was_heard(self, item_id: str, ms: int) -> None:
+        """Take somebody's exact word on how much of an item with audio was heard; never beyond what was received."""
+        audio = self._items[item_id]
+        audio.played_ms = min(max(0, ms), audio.format.ms(audio.size))
 
     def cut(self, item_id: str, ms: int) -> None:
         """Cut an item off: no more of it will be heard."""

@@ -123,7 +123,8 @@ class Core:
 
     def timer(self, name: str) -> list[Effect]:
         """Take a timer that ran out."""
-        return self.responses.timer(name)
+        kind, _, key = name.partition(" ")
+        return self.taking.timer(key) if kind == "speech" else self.responses.timer(name)
 
     def origin(self, event_id: str | None) -> ClientEvent | None:
         """Return the client event with this id, where it is still remembered."""
@@ -318,6 +319,8 @@ class Core:
             self.output.cut(item_id, heard)
         elif playing:
             effects.append(Emit(FlushPlayback()))
+        if effects:
+            self.output.flush()
         for other in unfinished:
             if (state := self.conversation.get(other)) is not None:
                 state.interrupted = True
@@ -326,7 +329,7 @@ class Core:
                 response.interrupted = True
         else:
             effects += responses.cancel()
-        if item_id is not None or playing:
+        if playing:
             effects.append(Emit(self._interrupted(item_id)))
         effects += [CancelTool(call.call_id) for call in self.calls.running]
         return effects if by_speech else effects + responses.silence()
@@ -340,12 +343,12 @@ class Core:
 
     def _playing_item(self, item_id: str | None, heard_ms: int | None, unfinished: set[str]) -> tuple[str | None, int]:
         """Return the item that is cut off, and how much of it was heard; none where all of it was."""
-        item_id = item_id or (self.output.latest if heard_ms is not None else None)
-        if item_id is not None:
-            self.output.played(item_id, heard_ms or 0)
-        item_id = self.output.playing
         if item_id is None:
+            item_id = self.output.playing if heard_ms is None else self.output.latest
+        if item_id is None or self.output.view(item_id) is None or self.output.cut_ms(item_id) is not None:
             return None, 0
+        if heard_ms is not None:
+            self.output.was_heard(item_id, heard_ms)
         heard = self.output.heard_ms(item_id)
         if heard >= self.output.received_ms(item_id) and item_id not in unfinished:
             return None, 0

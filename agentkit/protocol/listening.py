@@ -101,7 +101,7 @@ class InputAudio:
             heard[:] = (None if at is None else _moved(at, before, audio_format) for at in heard)
         self.format = audio_format
         self.total = self._start = self._begins = audio_format.size(position)
-        self.pending = 0
+        self.pending = _moved(self.pending, before, audio_format)
 
     # The buffer is emptied
 
@@ -132,11 +132,12 @@ class InputAudio:
         if span is not None and self.keep_bytes:
             self._take(item_id, *span)
 
-    def refused(self, event_id: str | None = None) -> None:
+    def refused(self, event_id: str | None = None, *, empty: bool = False) -> None:
         """The server refused a commit or clear of ours: what it took is still in the buffer, for the next.
 
         Args:
             event_id: Which; None where the server does not say, which is the oldest commit.
+            empty: Whether the reason is that there is too little in the buffer, whatever we think of it.
         """
         meant = [mark for mark in self._marks if mark[0] == event_id or (event_id is None and mark[1] is not None)]
         if not meant:
@@ -147,6 +148,8 @@ class InputAudio:
             return
         if index == len(self._marks):
             self._begins = span[0]
+            if not empty:
+                self.pending += span[1] - span[0]
             return
         next_id, next_span = self._marks[index]
         if next_span is not None:

@@ -4,6 +4,8 @@ CREATED_SECONDS = 30.0
 """How long the server may take to answer ``response.create``."""
 AUTO_SECONDS = 5.0
 """How long after the user's speech the server may take to make its own response."""
+SPEECH_SECONDS = 10.0
+"""How long after the user's last audio a speech is taken to be over that the server does not end."""
 QUIET_SECONDS = 60.0
 """How long a response may say nothing before it is stopped."""
 STOP_SECONDS = 10.0

@@ -304,9 +304,9 @@ class Arbiter:
         if creates and (self.user_speaking or self.auto_expected):  # what waits for the turn is answered with it
             self._joining += [wanted for wanted in self._queue if wanted.plain]
             self._queue = deque(wanted for wanted in self._queue if not wanted.plain)
-        if detects:
+        if creates:
             return []
-        self.user_speaking = self.auto_expected = False
+        self.user_speaking, self.auto_expected = self.user_speaking and detects, False
         return self.flush()
 
     @property
@@ -423,9 +423,9 @@ class Arbiter:
             return let_go(wanted.turns, error) + self.release()
         if kind == "retry" and (wanted := self._retrying.pop(name, None)) is not None:
             return self.propose(wanted.turns, wanted.event.response if wanted.event is not None else None)
-        if kind == "auto" and key == str(self._auto_count) and not self.user_speaking:
+        if kind == "auto" and key == str(self._auto_count):
             self.auto_expected = False
-            return self.flush()
+            return [] if self.user_speaking else self.flush()
         if kind == "busy":
             self._held_off = False
             return self.release()

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from agentkit.errors import LocalProtocolError
 from agentkit.events import AnySettings, InputAudioBufferClear, InputAudioBufferCommit, Notice, ResponseCreate
+from agentkit.protocol import patience
 from agentkit.protocol.audio import MIN_COMMIT_MS
-from agentkit.protocol.effects import Effect, Emit, Propose
+from agentkit.protocol.effects import Effect, Emit, Propose, StartTimer
 from agentkit.protocol.settings import asked_detection
 
 if TYPE_CHECKING:
@@ -24,6 +25,11 @@ class TurnTaking:
         self._core = core
         self.held = False
         """Whether the user holds the key to talk."""
+        self._handed_over = False
+        """Whether what was said while the key is held was committed, because the server was to take over."""
+        self._speeches = 0
+        self._heard = 0
+        """Where the input's clock was when the user was last known to speak."""
 
     def before_update(self, settings: AnySettings) -> list[Effect]:
         """Return what has to go out before settings are asked for.
@@ -33,6 +39,7 @@ class TurnTaking:
         """
         if not self.held or asked_detection(settings) is None or self._core.input.pending_ms < MIN_COMMIT_MS:
             return []
+        self._handed_over = True
         return [Propose(InputAudioBufferCommit())]
 
     def commit(self, reply_id: str | None = None) -> list[Effect]:
@@ -44,8 +51,9 @@ class TurnTaking:
         if self._core.settings.turn_detection is not None:
             return []
         self.held = False
-        is_turn = self._core.input.pending_ms >= MIN_COMMIT_MS
-        effects = self.commit_pending() or [Emit(_too_short(0))]
+        handed_over, self._handed_over = self._handed_over, False
+        is_turn = handed_over or self._core.input.pending_ms >= MIN_COMMIT_MS
+        effects = self.commit_pending() or ([] if handed_over else [Emit(_too_short(0))])
         if is_turn and reply_id is not None:
             self._core.responses.user_speaking = False
             return [*effects, Propose(ResponseCreate(event_id=reply_id))]
@@ -87,10 +95,34 @@ class TurnTaking:
         if detected and not detects and self._core.input.pending and not responses.user_speaking:
             effects.append(Propose(InputAudioBufferClear()))  # silence that no turn was made of
         elif self.held and detects:
-            self.held = False
+            self.held = self._handed_over = False
             responses.server_creates = self._core.auto_creates()
             effects += responses.speech_stopped()
+        if self.held:
+            return effects  # the turn goes on
         return effects + responses.listening(creates=self._core.auto_creates(), detects=detects)
+
+    # The server finds the turns
+
+    def heard_speech(self) -> list[Effect]:
+        """The server hears the user begin; should it never hear the end, the agent is not mute for ever."""
+        self._speeches += 1
+        self._core.responses.speech_started()
+        return [self._watch()]
+
+    def _watch(self) -> Effect:
+        self._heard = self._core.input.total
+        # audio that takes another way, as in a WebRTC call, tells nothing of when the user stops
+        seconds = patience.SPEECH_SECONDS if self._heard else patience.QUIET_SECONDS
+        return StartTimer(f"speech {self._speeches}", seconds)
+
+    def timer(self, key: str) -> list[Effect]:
+        """Take the time for which a speech may go on without audio."""
+        if key != str(self._speeches) or not self._core.responses.user_speaking or self.held:
+            return []
+        if self._heard != self._core.input.total:
+            return [self._watch()]
+        return [Emit(_UNENDED), *self._core.responses.speech_stopped()]
 
     def commit_pending(self) -> list[Effect]:
         """Commit what the user has said, where that is the client's work and the turn is over."""
@@ -99,6 +131,12 @@ class TurnTaking:
         if self._core.input.pending_ms < MIN_COMMIT_MS:
             return [Propose(InputAudioBufferClear()), Emit(_too_short(self._core.input.pending_ms))]
         return [Propose(InputAudioBufferCommit())]
+
+
+_UNENDED = Notice(
+    code="speech_unended",
+    message="the server did not hear the end of the user's speech and no audio comes any more, so the turn is over",
+)
 
 
 def _too_short(ms: int) -> Notice:

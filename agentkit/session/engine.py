@@ -13,17 +13,19 @@ from anyio.lowlevel import checkpoint
 from agentkit.errors import AgentkitError, ConnectError, SessionClosedError, TransportError
 from agentkit.events import InputAudioBufferSpeechStarted, Notice, SessionEnded, SessionExpiring, decode_server
 from agentkit.protocol import StartTool, Suppress
+from agentkit.session.commands import Commands
 from agentkit.session.lane import is_inside
-from agentkit.session.ways import Ways
 from agentkit.transports.base import Transport
 
+FAR = 1 << 40
+"""Seconds since the epoch that no session lives to see; a server may say any number."""
 EXPIRING_SECONDS = 60.0
 """How long before the server ends a session the application is told."""
 END_SECONDS = 2.0
 """How long the layers may take over the session's last event."""
 
 
-class Engine(Ways):
+class Engine(Commands):
     """One session's machinery; ``Session`` adds what an application asks of it."""
 
     async def run(self, tasks: anyio.abc.TaskGroup) -> None:
@@ -119,7 +121,7 @@ class Engine(Ways):
         """Tell in time when the server will end the session, where it has said so."""
         session = self._core.settings.confirmed
         if session is not None and session.expires_at:
-            left = session.expires_at - time.time()  # seconds since the epoch; the sleep is by the monotonic clock
+            left = min(session.expires_at, FAR) - time.time()  # the sleep is by the monotonic clock
             self.start_soon(self._expiring, max(0.0, left - EXPIRING_SECONDS), min(left, EXPIRING_SECONDS))
 
     async def _expiring(self, wait: float, left: float) -> None:

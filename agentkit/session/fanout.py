@@ -11,7 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import anyio
 
 from agentkit.errors import AgentkitError, SlowConsumerError
-from agentkit.events import Event, ResponseOutputAudioDelta
+from agentkit.events import ConversationUpdated, Event, ResponseOutputAudioDelta
 
 E = TypeVar("E", bound=Event)
 MAX_EVENTS = 10_000
@@ -88,9 +88,19 @@ class Subscription(Generic[E]):
     events were waiting.
     """
 
-    def __init__(self, fanout: FanOut, classes: tuple[type[Event], ...]) -> None:
+    def __init__(
+        self, fanout: FanOut, classes: tuple[type[Event], ...], audio_size: Callable[[Any], int] | None = None
+    ) -> None:
+        """Begin to listen.
+
+        Args:
+            fanout: Where events come from.
+            classes: Which events.
+            audio_size: Tells how much audio something holds, and so that it may be dropped; 0 for what may not be.
+        """
         self._fanout = fanout
         self._classes = classes
+        self._size_of = audio_size or audio_size_of
         self._events: deque[Any] = deque()
         self._audio_size = 0
         self._control = 0
@@ -107,8 +117,8 @@ class Subscription(Generic[E]):
 
     def push(self, event: Any) -> None:
         """Take an event."""
-        if isinstance(event, ResponseOutputAudioDelta):
-            self._audio_size += len(event.delta)
+        if size := self._size_of(event):
+            self._audio_size += size
             self._events.append(event)
             while self._audio_size > MAX_AUDIO_BYTES:
                 self._drop_oldest_audio()
@@ -132,9 +142,9 @@ class Subscription(Generic[E]):
 
     def _drop_oldest_audio(self) -> None:
         for index, event in enumerate(self._events):
-            if isinstance(event, ResponseOutputAudioDelta):
+            if size := self._size_of(event):
                 del self._events[index]
-                self._audio_size -= len(event.delta)
+                self._audio_size -= size
                 self.dropped_audio += 1
                 return
 
@@ -169,11 +179,20 @@ class Subscription(Generic[E]):
                 self._waiting = anyio.Event()
             await self._waiting.wait()
         event: E = self._events.popleft()
-        if isinstance(event, ResponseOutputAudioDelta):
-            self._audio_size -= len(event.delta)
+        if size := self._size_of(event):
+            self._audio_size -= size
         else:
             self._control -= 1
         return event
+
+
+def audio_size_of(event: Any) -> int:
+    """Return how much audio an event holds, by which it may be dropped."""
+    if isinstance(event, ResponseOutputAudioDelta):
+        return len(event.delta)
+    if isinstance(event, ConversationUpdated) and event.delta is not None and event.delta.audio is not None:
+        return len(event.delta.audio)
+    return 0
 
 
 class Waiter(Generic[E]):

@@ -103,6 +103,10 @@ class Lane(Generic[E]):
             self.busy = True
             self._next()
 
+    def holds(self, event: Event) -> bool:
+        """Tell whether an event waits for its turn; it will pass, whatever became of who handed it in."""
+        return any(entry.event is event for entry in self._queue)
+
     def _next(self) -> None:
         if self._queue and self._closed is None:
             self._start_soon(self._drain)

@@ -25,7 +25,18 @@ class Listening(Engine):
         Returns:
             An async iterator that ends with the session; a context manager that stops listening.
         """
-        subscription: Subscription[Any] = Subscription(self._fanout, classes or (Event,))
+        return self._listen(Subscription(self._fanout, classes or (Event,)))
+
+    def listen_to_wire(self, *classes: type[Event], audio_size: Callable[[Any], int]) -> Subscription[Any]:
+        """Listen as ``subscribe`` does, in a queue that takes frames of a wire tap as well.
+
+        Args:
+            classes: Which events.
+            audio_size: Tells how much audio something holds, and so that it may be dropped; 0 for what may not be.
+        """
+        return self._listen(Subscription(self._fanout, classes, audio_size))
+
+    def _listen(self, subscription: Subscription[Any]) -> Subscription[Any]:
         self.listeners_changed()
         return subscription
 

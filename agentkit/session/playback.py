@@ -60,17 +60,23 @@ class Playback:
         """Bring a clock that runs by itself up to now."""
         if not self._due:
             return
-        left = max(0, round((self._ends - self._now()) * 1000))
-        heard: list[int] = []
-        for _, begin, end in reversed(self._due):
-            unheard = min(end - begin, left)
-            left -= unheard
-            heard.append(end - unheard)
-        for (item_id, begin, _), ms in zip(self._due, reversed(heard), strict=True):
-            if ms > begin:
-                self._core.output.played(item_id, ms)
-        while len(self._due) > 1 and heard.pop() == self._due[0][2]:
+        unheard = self._unheard()
+        for (item_id, begin, end), ms in zip(self._due, unheard, strict=True):
+            if end - ms > begin:
+                self._core.output.played(item_id, end - ms)
+        for ms in unheard:
+            if ms or len(self._due) == 1:
+                break
             self._due.popleft()
+
+    def _unheard(self) -> list[int]:
+        """Return the milliseconds of each due entry that are still to be played."""
+        left = max(0, round((self._ends - self._now()) * 1000))
+        unheard: list[int] = []
+        for _, begin, end in reversed(self._due):
+            unheard.append(min(end - begin, left))
+            left -= unheard[-1]
+        return unheard[::-1]
 
     # What comes, from the fan-out
 
@@ -81,8 +87,7 @@ class Playback:
     def push(self, event: Any) -> None:
         """Take an event."""
         if isinstance(event, FlushPlayback):
-            self._due.clear()
-            self._ends = 0.0
+            self._flush(event.item_id if event.at_ms is None else None)
             return
         self.advance()
         item_id, output = event.item_id, self._core.output
@@ -93,6 +98,16 @@ class Playback:
         begin = self._due.pop()[1] if self._due and self._due[-1][0] == item_id else before
         self._due.append((item_id, begin, received))
         self._ends = max(self._ends, self._now()) + (received - before) / 1000
+
+    def _flush(self, item_id: str | None) -> None:
+        """Forget what is not played yet: of one item that is gone, or of all."""
+        if item_id is None:
+            self._due.clear()
+            self._ends = 0.0
+            return
+        entries = list(zip(self._due, self._unheard(), strict=True))
+        self._due = deque(entry for entry, _ in entries if entry[0] != item_id)
+        self._ends -= sum(ms for entry, ms in entries if entry[0] == item_id) / 1000
 
     def end(self, error: AgentkitError | None) -> None:
         """Take the end of the session; the clock stays where it is."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import anyio
 from msgspec.structs import replace
 
-from agentkit.errors import LocalProtocolError, SessionClosedError, TransportError
+from agentkit.errors import AgentkitError, LocalProtocolError, SessionClosedError, TransportError
 from agentkit.events import (
     AnyItem,
     AnyPart,
@@ -358,7 +358,7 @@ class Session(Listening):
         foreign = [tool for tool in declared or () if getattr(tool, "name", None) not in ours.offered]
         try:
             await self.update(Settings(tools=(*self.tool_definitions(), *foreign)))
-        except BaseException:
+        except AgentkitError:  # a caller who is cancelled has asked all the same
             # only what this call did is undone: another one may have come meanwhile
             for name in wanted.keys() - before.keys():
                 ours.tools.pop(name, None)

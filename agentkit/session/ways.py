@@ -405,25 +405,3 @@ class Ways(ABC):
         if self.ended is not None:
             error = self.ended.error if isinstance(self.ended.error, AgentkitError) else self._closed_error()
             raise error.with_traceback(None)
-
-    async def _command(self, effects: list[Effect], *, go_on: bool = False) -> None:
-        """Apply a command's effects for its caller, who waits until they are sent.
-
-        Args:
-            effects: What the core made of the command.
-            go_on: Whether an effect that is refused leaves the others in force; the first error is raised at the end.
-        """
-        self._check_open()
-        first: AgentkitError | None = None
-        for effect in effects:
-            try:
-                if isinstance(effect, Propose):
-                    await self.send(effect.event)
-                else:
-                    await self._apply_one(effect)
-            except AgentkitError as exc:
-                if not go_on:
-                    raise
-                first = first or exc
-        if first is not None:
-            raise first

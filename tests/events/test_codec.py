@@ -47,6 +47,7 @@ from agentkit.events import (
     TranscriptionSessionCreated,
     TranscriptionSessionUpdate,
     TranscriptionSettings,
+    UnknownClientEvent,
     UnknownEvent,
     decode_client,
     decode_server,
@@ -379,6 +380,19 @@ def test_an_error_is_the_same_in_both_dialects() -> None:
 def test_what_is_no_server_event_is_not_written(event: Any) -> None:
     with pytest.raises(LocalProtocolError, match=type(event).__name__):
         encode_server(event)
+
+
+@pytest.mark.parametrize("dialect", list(Dialect))
+def test_a_client_event_that_is_not_known_here_is_written_as_it_is(dialect: Dialect) -> None:
+    event = UnknownClientEvent(wire_type="odd.event", data={"modalities": ["text"], "type": "other", "event_id": "no"})
+    assert written(encode_client(event, dialect)) == {"type": "odd.event", "modalities": ["text"], "event_id": "no"}
+    event = UnknownClientEvent(wire_type="odd.event", event_id="e1", data={"event_id": "no"})
+    assert written(encode_client(event, dialect)) == {"type": "odd.event", "event_id": "e1"}
+
+
+def test_a_client_event_that_is_not_known_here_may_still_hold_what_cannot_be_sent() -> None:
+    with pytest.raises(LocalProtocolError, match=r"odd\.event holds what cannot be sent as JSON"):
+        encode_client(UnknownClientEvent(wire_type="odd.event", data={"x": object()}))
 
 
 def test_a_done_item_is_written_with_its_place() -> None:

@@ -31,6 +31,7 @@ from agentkit.events.reading import (
     response_settings_from_wire,
     server_session_from_wire,
     settings_from_wire,
+    strict_settings_from_wire,
     transcription_session_from_wire,
     transcription_settings_from_wire,
 )
@@ -303,3 +304,62 @@ def test_a_beta_response_takes_the_ga_shape() -> None:
 def test_settings_that_msgspec_decodes_itself_have_typed_items() -> None:
     settings = msgspec.json.decode(b'{"input":[{"type":"message","role":"user"}]}', type=ResponseSettings)
     assert settings.input == (MessageItem(role="user"),)
+
+
+# Strictly: what a caller of ours writes
+
+
+@pytest.mark.parametrize(
+    "given, read_as",
+    [
+        ({}, Settings()),
+        ({"type": "realtime", "instructions": "x"}, Settings(instructions="x")),
+        ({"modalities": ["text", "audio"]}, Settings(output_modalities=("audio",))),
+        ({"max_response_output_tokens": 5}, Settings(max_output_tokens=5)),
+        ({"voice": "ash"}, Settings(audio=AudioSettings(output=AudioOutput(voice="ash")))),
+        (
+            {"audio": {"output": {"voice": "ash"}}, "turn_detection": None},
+            Settings(audio=AudioSettings(input=AudioInput(turn_detection=None), output=AudioOutput(voice="ash"))),
+        ),
+        ({"tools": [{"type": "function", "name": "f"}]}, Settings(tools=(FunctionTool(name="f"),))),
+    ],
+)
+def test_a_caller_s_settings_may_have_either_shape(given: dict[str, Any], read_as: Settings) -> None:
+    assert strict_settings_from_wire(json.dumps(given).encode()) == read_as
+
+
+@pytest.mark.parametrize(
+    "given, reason",
+    [
+        ({"instruction": "x"}, r"no such field - at `\$\.instruction`"),
+        ({"audio": {"input": {"turns": None}}}, r"no such field - at `\$\.audio\.input\.turns`"),
+        ({"audio": {"inputs": {}}}, r"no such field - at `\$\.audio\.inputs`"),
+        ({"turn_detection": {"type": "server_vad", "x": 1}}, r"at `\$\.audio\.input\.turn_detection\.x`"),
+        ({"instructions": 5}, r"Expected `str \| null`, got `int` - at `\$\.instructions`"),
+        ({"type": "transcription"}, "Invalid value 'transcription'"),
+        ([], "Expected `object`"),
+    ],
+)
+def test_what_of_a_caller_s_settings_does_not_fit_is_an_error(given: Any, reason: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match=reason):
+        strict_settings_from_wire(json.dumps(given).encode())
+
+
+@pytest.mark.parametrize(
+    "given, path",
+    [
+        (b'{"modalities": 5}', "$.modalities"),
+        (b'{"audio": 5}', "$.audio"),
+        (b'{"audio": {"input": 5}}', "$.audio.input"),
+        (b'{"audio": {"nope": {}}}', "$.audio.nope"),
+    ],
+)
+def test_nothing_of_what_a_caller_of_ours_writes_is_left_out(given: bytes, path: str) -> None:
+    with pytest.raises(msgspec.ValidationError) as caught:
+        strict_settings_from_wire(given)
+    assert str(caught.value).endswith(f"at `{path}`")
+
+
+def test_what_a_caller_of_ours_writes_has_to_be_an_object() -> None:
+    with pytest.raises(msgspec.ValidationError, match="Expected `object`"):
+        strict_settings_from_wire(b"[]")

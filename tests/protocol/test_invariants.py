@@ -1,6 +1,6 @@
 """The core under any sequence of events, commands, layers and timers: what must hold after each step, and at the end.
 
-A longer run: ``HYPOTHESIS_STEPS=100 HYPOTHESIS_RUNS=100000 pytest tests/protocol/test_invariants.py --timeout 0``.
+A longer run: ``HYPOTHESIS_STEPS=100 HYPOTHESIS_RUNS=100000 pytest tests/protocol/test_invariants.py``.
 """
 
 import json
@@ -14,16 +14,21 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from agentkit.errors import AgentkitError, LocalProtocolError
 from agentkit.events import (
+    AudioInput,
+    AudioSettings,
     ClientEvent,
     ConversationItemCreate,
     ConversationItemTruncate,
     FunctionCallOutputItem,
     InputAudioBufferAppend,
     InputText,
+    ItemView,
     MessageItem,
     ResponseCancel,
     ResponseCreate,
     ResponseSettings,
+    Settings,
+    TurnDetection,
     decode_server,
 )
 from agentkit.protocol import (
@@ -44,6 +49,9 @@ from agentkit.protocol.turns import TurnState
 from agentkit.protocol.wanted import is_beside
 
 KEPT = 2 * (960 + CHUNK_COST)
+INPUT_KEPT = 4 * (9600 + CHUNK_COST)
+VIEWS = 8
+"""Views that are kept and compared."""
 RESPONSES = st.sampled_from(["r1", "r2", "r3", "r4"])
 ITEMS = st.sampled_from(["i1", "i2", "i3", "u1", "u2"])
 CALLS = st.sampled_from(["a", "b", "c"])
@@ -51,8 +59,22 @@ STATUSES = st.sampled_from(["completed", "cancelled", "failed", "incomplete"])
 PREVIOUS = st.sampled_from([None, "root", "i1", "i2", "u1", "lost"])
 INDEXES = st.sampled_from([0, 0, 0, 1, -1, 10**12])
 CODES = st.sampled_from(
-    ["conversation_already_has_active_response", "response_cancel_not_active", "invalid_value", "cannot_update_voice"]
+    [
+        "conversation_already_has_active_response",
+        "response_cancel_not_active",
+        "input_audio_buffer_commit_empty",
+        "invalid_value",
+        "cannot_update_voice",
+    ]
 )
+DETECTIONS = st.sampled_from([None, {"type": "server_vad"}, {"type": "server_vad", "create_response": False}])
+
+
+def said(view: ItemView) -> object:
+    """Return all that a view says, its audio's bytes aside."""
+    audio = view.audio and (view.audio.ms, view.audio.end, view.audio.format)
+    told = (view.id, view.status, view.item, view.text, view.transcript, view.previous_item_id)
+    return told, audio, view.heard_ms, view.heard_text, view.interrupted
 
 
 class Sessions(RuleBasedStateMachine):
@@ -60,7 +82,7 @@ class Sessions(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.core = Core(limits=Limits(keep_audio_bytes=KEPT, tool_calls_per_turn=3))
+        self.core = Core(limits=Limits(keep_audio_bytes=KEPT, keep_input_bytes=INPUT_KEPT, tool_calls_per_turn=3))
         self.held: deque[ClientEvent] = deque()
         self.holding = False
         self.timers: list[str] = []
@@ -69,6 +91,8 @@ class Sessions(RuleBasedStateMachine):
         self.outputs: Counter[str] = Counter()
         self.open: set[int] = set()
         self.turns: list[TurnState] = []
+        self.views: deque[tuple[ItemView, bytes, object]] = deque(maxlen=VIEWS)
+        """With each view the audio that it had, and all else that it said."""
         self.count = 0
 
     # The engine
@@ -106,6 +130,7 @@ class Sessions(RuleBasedStateMachine):
             assert not self.core.responses.active, "a create went out while a response was active"
             assert self.core.responses.requested is not None
             assert not self.core.responses.user_speaking
+            assert not self.core.taking.held, "a create went out while the key was held"
         if isinstance(event, ConversationItemCreate) and isinstance(event.item, FunctionCallOutputItem):
             self.outputs[event.item.call_id] += 1
 
@@ -116,16 +141,14 @@ class Sessions(RuleBasedStateMachine):
 
     # The server
 
-    @initialize(
-        detection=st.sampled_from([None, {"type": "server_vad"}, {"type": "server_vad", "create_response": False}])
-    )
+    @initialize(detection=DETECTIONS)
     def session(self, detection: dict[str, object] | None) -> None:
         session = {"type": "realtime", "audio": {"input": {"turn_detection": detection}}}
         self.server("session.created", session=session)
 
-    @rule(detection=st.sampled_from([None, {"type": "server_vad"}]))
-    def session_updated(self, detection: dict[str, object] | None) -> None:
-        session = {"type": "realtime", "audio": {"input": {"turn_detection": detection}}}
+    @rule(detection=DETECTIONS, audio_format=st.sampled_from([None, None, {"type": "audio/pcmu"}]))
+    def session_updated(self, detection: dict[str, object] | None, audio_format: dict[str, object] | None) -> None:
+        session = {"type": "realtime", "audio": {"input": {"turn_detection": detection, "format": audio_format}}}
         self.server("session.updated", session=session)
 
     @rule(response=RESPONSES)
@@ -178,9 +201,13 @@ class Sessions(RuleBasedStateMachine):
     def deleted(self, item: str) -> None:
         self.server("conversation.item.deleted", item_id=item)
 
-    @rule(name=st.sampled_from(["speech_started", "speech_stopped", "cleared", "committed"]), item=ITEMS)
-    def listening(self, name: str, item: str) -> None:
-        self.server(f"input_audio_buffer.{name}", item_id=item)
+    @rule(
+        name=st.sampled_from(["speech_started", "speech_stopped", "cleared", "committed"]),
+        item=ITEMS,
+        ms=st.sampled_from([None, 0, 15, 300, -5, 10**6]),
+    )
+    def listening(self, name: str, item: str, ms: int | None) -> None:
+        self.server(f"input_audio_buffer.{name}", item_id=item, audio_start_ms=ms, audio_end_ms=ms)
 
     @rule(code=CODES, known=st.booleans(), back=st.integers(1, 4))
     def error(self, code: str, known: bool, back: int) -> None:
@@ -205,18 +232,47 @@ class Sessions(RuleBasedStateMachine):
     def append(self, size: int) -> None:
         self.run(self.core.outgoing(InputAudioBufferAppend(audio=bytes(size))))
 
+    @rule(reply=st.booleans())
+    def commit(self, reply: bool) -> None:
+        self.run(self.core.taking.commit(self.core.next_id() if reply else None))
+
     @rule()
-    def commit(self) -> None:
-        self.run(self.core.taking.commit())
+    def press(self) -> None:
+        if self.core.settings.turn_detection is None:
+            self.run(self.core.taking.press())
+            assert self.core.taking.held
+        else:
+            with pytest.raises(LocalProtocolError):
+                self.core.taking.press()
+
+    @rule(reply=st.booleans())
+    def release(self, reply: bool) -> None:
+        self.run(self.core.taking.release(self.core.next_id() if reply else None))
+        assert not self.core.taking.held
+
+    @rule(detection=st.sampled_from([None, "server_vad", "semantic_vad"]), confirmed=st.booleans())
+    def switch_mode(self, detection: str | None, confirmed: bool) -> None:
+        turns = TurnDetection(type=detection) if detection is not None else None
+        settings = Settings(audio=AudioSettings(input=AudioInput(turn_detection=turns)))
+        self.run(self.core.update(settings, self.core.next_id()))
+        if confirmed:
+            self.session_updated({"type": detection} if detection is not None else None, None)
 
     @rule(response=st.sampled_from([None, "r1", "r2", "beside"]))
     def cancel(self, response: str | None) -> None:
         self.run(self.core.cancel(response))
         self.run(self.outgoing(ResponseCancel(response_id=response)))
 
-    @rule(heard=st.sampled_from([None, 0, 5, 10**6]))
-    def interrupt(self, heard: int | None) -> None:
-        self.run(self.core.interrupt(heard))
+    @rule(heard=st.sampled_from([None, 0, 5, 10**6]), item=st.none() | ITEMS | st.just("lost"))
+    def interrupt(self, heard: int | None, item: str | None) -> None:
+        self.run(self.core.interrupt(heard, item_id=item))
+
+    @rule(item=ITEMS | st.just("call_a"))
+    def look(self, item: str) -> None:
+        state = self.core.conversation.get(item)
+        if state is not None:
+            view = self.core.view(state)
+            self.views.append((view, view.audio.read() if view.audio is not None else b"", said(view)))
 
     @rule(item=ITEMS, ms=st.integers(0, 100))
     def played(self, item: str, ms: int) -> None:
@@ -295,6 +351,19 @@ class Sessions(RuleBasedStateMachine):
         assert all(len(state.parts) <= 2 for state in self.core.conversation)
 
     @invariant()
+    def the_user_s_audio_is_bounded(self) -> None:
+        audio = self.core.input
+        assert audio.kept <= INPUT_KEPT
+        assert 0 <= audio.pending <= audio.total
+
+    @invariant()
+    def a_view_does_not_change(self) -> None:
+        for view, data, told in self.views:
+            assert said(view) == told
+            if view.audio is not None:  # retention may drop its beginning
+                assert data.endswith(view.audio.read())
+
+    @invariant()
     def no_more_is_heard_than_was_received(self) -> None:
         for item in ("i1", "i2", "i3", "u1", "u2"):
             assert self.core.output.heard_ms(item) <= self.core.output.received_ms(item)
@@ -302,6 +371,7 @@ class Sessions(RuleBasedStateMachine):
     def teardown(self) -> None:
         """From now on server, tools and layers do their part: every turn ends, and the user is answered."""
         self.layers_let_go()
+        self.run(self.core.taking.release())
         for name in ("speech_stopped", "committed"):
             self.server(f"input_audio_buffer.{name}", item_id="last")
         token = self.core.next_id()
@@ -337,4 +407,4 @@ Sessions.TestCase.settings = settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
-TestSessions = pytest.mark.timeout(120)(Sessions.TestCase)
+TestSessions = pytest.mark.timeout(0 if "HYPOTHESIS_RUNS" in os.environ else 120)(Sessions.TestCase)

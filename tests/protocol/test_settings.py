@@ -273,3 +273,28 @@ def test_formats_follow_the_settings(drive: Drive) -> None:
     drive.session(None, updated=True, format={"type": "audio/pcmu"})
     drive.server("session.updated", session={"type": "realtime", "audio": {"input": {}}})
     assert drive.core.input.format.rate == drive.core.output.format.rate == 8000
+
+
+# Tools
+
+
+def test_the_session_s_functions_are_those_that_were_confirmed(new_drive: type[Drive]) -> None:
+    drive = new_drive()
+    assert drive.core.settings.tool_names() == set()
+    tools = [{"type": "function", "name": "now"}, {"type": "mcp", "server_label": "docs"}]
+    drive.server("session.created", session={"type": "realtime", "tools": tools})
+    assert drive.core.settings.tool_names() == {"now"}
+    drive.server("session.updated", session={"type": "realtime", "tools": None})
+    assert drive.core.settings.tool_names() == set()
+
+
+@pytest.mark.parametrize(
+    "param, hint",
+    [("session.tools[0].name", "the tool is 'now'"), ("tools[0]", "the tool is 'now'"), ("session.tools[9]", None)],
+)
+def test_a_refused_tool_is_named(drive: Drive, param: str, hint: str | None) -> None:
+    ask(drive, Settings(tools=TOOLS))
+    drive.error("invalid_value", "u1", param=param)
+    (ended,) = drive.updates
+    assert isinstance(ended.error, ServerError)
+    assert ended.error.hint == hint

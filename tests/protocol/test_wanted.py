@@ -2,11 +2,21 @@
 
 import pytest
 
-from agentkit.errors import AgentkitError
+from agentkit.errors import AgentkitError, LocalProtocolError
 from agentkit.events import ResponseCreate, ResponseSettings
 from agentkit.protocol.effects import TurnEnded
 from agentkit.protocol.turns import TurnState
-from agentkit.protocol.wanted import ActiveResponse, Wanted, cancelled, is_beside, let_go
+from agentkit.protocol.wanted import (
+    KEY_CHARS,
+    PAIRS,
+    VALUE_CHARS,
+    ActiveResponse,
+    Wanted,
+    cancelled,
+    check_metadata,
+    is_beside,
+    let_go,
+)
 
 
 @pytest.mark.parametrize(
@@ -21,6 +31,41 @@ from agentkit.protocol.wanted import ActiveResponse, Wanted, cancelled, is_besid
 )
 def test_only_another_conversation_is_beside(settings: ResponseSettings | None, beside: bool) -> None:
     assert is_beside(settings) is beside
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        None,
+        ResponseSettings(),
+        ResponseSettings(metadata=None),
+        ResponseSettings(metadata={str(number): "x" for number in range(PAIRS)}),
+        ResponseSettings(metadata={str(number): "x" for number in range(PAIRS - 1)}, conversation="none"),
+        ResponseSettings(metadata={"k" * KEY_CHARS: "v" * VALUE_CHARS}),
+    ],
+)
+def test_metadata_within_the_limits_is_sent(settings: ResponseSettings | None) -> None:
+    check_metadata(settings)
+
+
+@pytest.mark.parametrize(
+    "settings, reason",
+    [
+        (
+            ResponseSettings(metadata={str(number): "x" for number in range(PAIRS + 1)}),
+            "17 pairs; a response may have 16",
+        ),
+        (
+            ResponseSettings(metadata={str(number): "x" for number in range(PAIRS)}, conversation="none"),
+            "16 pairs; a response may have 15",
+        ),
+        (ResponseSettings(metadata={"k" * (KEY_CHARS + 1): "v"}), "is too long: at most 64 characters"),
+        (ResponseSettings(metadata={"k": "v" * (VALUE_CHARS + 1)}), "'k' is too long"),
+    ],
+)
+def test_metadata_beyond_the_limits_is_refused(settings: ResponseSettings, reason: str) -> None:
+    with pytest.raises(LocalProtocolError, match=reason):
+        check_metadata(settings)
 
 
 def test_a_plain_create_overrides_nothing() -> None:

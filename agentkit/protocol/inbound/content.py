@@ -82,6 +82,8 @@ class Content:
                 response.deltas.append(text)
             return self._begun(response)
         state = self._target(event, response, base)
+        if state is not None and state.response_id is None:
+            self._responses.belongs(state, response)
         if state is None or state.interrupted or (part := state.part(index)).final:
             return self._late(event, response)
         if part_base is not None:
@@ -163,6 +165,8 @@ class Content:
         if response is not None and response.beside:
             return self._begun(response)
         state = self._known.get(event.item_id) or self._target(event, response, SPOKEN)
+        if state is not None and state.response_id is None:
+            self._responses.belongs(state, response)
         if state is None or state.interrupted:
             return self._late(event, response)
         audio = event.audio

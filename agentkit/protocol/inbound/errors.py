@@ -49,7 +49,7 @@ class Errors:
         if effects is not None:
             return [*effects, occurred]
         if error.code == COMMIT_EMPTY:
-            core.input.refused(details.event_id)
+            core.input.refused(details.event_id, empty=True)
         if self._benign(error, command):
             return [BENIGN]
         return [occurred, *self._undone(command)]

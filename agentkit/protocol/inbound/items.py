@@ -126,9 +126,10 @@ class Items:
     def speech_started(self, event: e.InputAudioBufferSpeechStarted) -> list[Effect]:
         """The user begins to speak."""
         self._core.input.speech(event.item_id, began_ms=event.audio_start_ms)
-        if not self._core.settings.finds_no_turns:  # else it is late, and nothing would tell that the turn is over
-            self._core.responses.speech_started()
-        effects: list[Effect] = [] if event.item_id is None else [ItemBegan(event.item_id)]
+        late = self._core.settings.finds_no_turns  # nothing would tell that the turn is over
+        effects = [] if late else self._core.taking.heard_speech()
+        if event.item_id is not None:
+            effects.append(ItemBegan(event.item_id))
         return effects + self._core.interrupt(by_speech=True)
 
     def speech_stopped(self, event: e.InputAudioBufferSpeechStopped) -> list[Effect]:

@@ -12,6 +12,7 @@ from agentkit.events import (
     ConversationItemCreate,
     FunctionCallOutputItem,
     ResponseCreate,
+    ResponseSettings,
     ServerEvent,
     decode_server,
 )
@@ -55,9 +56,32 @@ TRANSCRIPTS: list[tuple[str, dict[str, object]]] = [
     ("conversation.item.input_audio_transcription.delta", {"item_id": "u", "delta": "i"}),
     ("conversation.item.input_audio_transcription.completed", {"item_id": "u", "transcript": "hi"}),
 ]
-CHAINS = (RESPONSE, ITEMS, TRANSCRIPTS)
+AUDIO: list[tuple[str, dict[str, object]]] = [
+    ("response.output_audio.delta", M | {"delta": "AAEC"}),
+    ("response.output_audio.delta", M | {"delta": "AwQF"}),
+    ("response.output_audio.done", M),
+]
+"""Anywhere between the beginning of its response and the end of its part."""
+ASIDE = {"id": "a", "type": "message", "role": "assistant", "status": "completed"}
+A: dict[str, object] = {"response_id": "b", "item_id": "a"}
+B = {"id": "b", "conversation_id": None, "metadata": {"agentkit_id": "aside"}}
+BESIDE: list[tuple[str, dict[str, object]]] = [
+    ("response.created", {"response": B | {"status": "in_progress"}}),
+    ("response.output_item.added", {"response_id": "b", "item": ASIDE | OPEN | {"content": []}}),
+    ("response.output_text.delta", A | {"delta": "aside"}),
+    ("response.output_audio.delta", A | {"delta": "BgcI"}),
+    ("response.output_item.done", {"response_id": "b", "item": ASIDE | {"content": []}}),
+    ("response.done", {"response": B | {"status": "completed", "output": []}}),
+]
+CHAINS = (RESPONSE, ITEMS, TRANSCRIPTS, BESIDE, AUDIO)
+PART_DONE = 6
+"""Where the spoken part of the response ends."""
 MADE_GOOD = (
-    "delta",
+    "text.delta",
+    "transcript.delta",
+    "arguments.delta",
+    "transcription.delta",
+    "audio.done",
     ".added",
     "content_part.done",
     "transcript.done",
@@ -79,6 +103,7 @@ class Outcome:
         self.started: list[str] = []
         self.sent: list[str] = []
         self.run(self.core.respond("ask"))
+        self.run(self.core.respond("aside", ResponseSettings(conversation="none")))
         for event in events:
             self.run(self.core.receive(event))
 
@@ -96,24 +121,44 @@ class Outcome:
                     self.sent.append("output")
 
     @property
+    def audio(self) -> bytes:
+        return self.core.output.read("m")
+
+    @property
     def items(self) -> list[AnyItem]:
         return self.core.conversation.snapshot()
 
 
-EVENTS = [[decoded(100 * chain + index, *told) for index, told in enumerate(CHAINS[chain])] for chain in range(3)]
-IN_ORDER = Outcome([*EVENTS[1][:3], *EVENTS[2], EVENTS[0][0], *EVENTS[1][3:4], *EVENTS[0][1:], *EVENTS[1][4:]])
+EVENTS = [[decoded(100 * chain + index, *told) for index, told in enumerate(CHAINS[chain])] for chain in range(5)]
+IN_ORDER = Outcome(
+    [
+        *EVENTS[1][:3],
+        *EVENTS[2],
+        EVENTS[0][0],
+        *EVENTS[1][3:4],
+        *EVENTS[0][1:3],
+        *EVENTS[4],
+        *EVENTS[0][3:],
+        *EVENTS[1][4:],
+        *EVENTS[3],
+    ]
+)
 
 
 @st.composite
 def streams(draw: st.DrawFn) -> list[ServerEvent]:
     """Draw an interleaving of the chains, without some events and with others twice."""
-    turns = draw(st.permutations([chain for chain in range(3) for _ in CHAINS[chain]]))
-    left = [iter(events) for events in EVENTS]
+    spoken = list(EVENTS[0])
+    places = draw(st.lists(st.integers(1, PART_DONE), min_size=len(AUDIO), max_size=len(AUDIO)).map(sorted))
+    for number, place in enumerate(places):
+        spoken.insert(place + number, EVENTS[4][number])
+    chains = [spoken, *EVENTS[1:4]]
+    turns = draw(st.permutations([number for number, chain in enumerate(chains) for _ in chain]))
+    left = [iter(events) for events in chains]
     stream = [next(left[chain]) for chain in turns]
-    lost = draw(
-        st.sets(st.sampled_from([event for event in stream if event.wire_type.endswith(MADE_GOOD)]), max_size=4)
-    )
-    stream = [event for event in stream if event not in lost]
+    good = [index for index, event in enumerate(stream) if event.wire_type.endswith(MADE_GOOD)]
+    lost = draw(st.sets(st.sampled_from(good), max_size=4))
+    stream = [event for index, event in enumerate(stream) if index not in lost]
     for _ in range(draw(st.integers(0, 4))):
         at = draw(st.integers(0, len(stream) - 1))
         stream.insert(draw(st.integers(at + 1, len(stream))), stream[at])
@@ -124,7 +169,8 @@ def test_the_stream_in_order_is_the_conversation() -> None:
     assert [item.id for item in IN_ORDER.items] == ["u", "m", "c"]
     assert [state.text for state in IN_ORDER.core.conversation] == ["hi", "hello", '{"a": 1}']
     assert IN_ORDER.started == ["x"]
-    assert IN_ORDER.sent == ["create", "output", "create"]
+    assert IN_ORDER.sent == ["create", "create", "output", "create"]
+    assert IN_ORDER.audio == bytes(range(6))
     assert IN_ORDER.core.conversation.strays == 0
 
 
@@ -135,3 +181,4 @@ def test_every_permitted_stream_gives_the_same_conversation_and_the_same_calls(s
     assert outcome.items == IN_ORDER.items
     assert outcome.started == IN_ORDER.started
     assert outcome.sent == IN_ORDER.sent
+    assert outcome.audio == IN_ORDER.audio
