@@ -44,7 +44,6 @@ class Call:
         "repeats",
         "response_id",
         "status",
-        "told",
     )
 
     def __init__(self, item: FunctionCallItem, response_id: str | None) -> None:
@@ -56,8 +55,6 @@ class Call:
         """Every item that is this call: more than one where the model used its ``call_id`` again."""
         self.response_id = response_id
         """The response whose turn waits for the output; None where no event said which."""
-        self.told: str | None = None
-        """The response that an event named, known or not."""
         self.repeats: list[str] = []
         """Other responses that made the same call and wait for the recorded output."""
         self.output: str | None = None
@@ -81,6 +78,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self._calls: dict[str, Call] = {}
+        self._orphans: dict[str, set[str]] = {}
         self.duplicates = 0
         """Announcements of calls that were known already."""
 
@@ -114,9 +112,16 @@ class Ledger:
         call.output = output
         return call
 
-    def orphans(self, response_id: str) -> list[Call]:
-        """Return the calls that events said were this response's, before anything else was known of it."""
-        return [call for call in self._calls.values() if call.response_id is None and call.told == response_id]
+    def orphan(self, call_id: str, response_id: str) -> None:
+        """Remember whose a call is by an event's word, where nothing is known of that response yet."""
+        call = self._calls.get(call_id)
+        if call is not None and call.response_id is None:
+            self._orphans.setdefault(response_id, set()).add(call_id)
+
+    def claimed(self, response_id: str) -> list[Call]:
+        """Return the calls that events said were this response's before it was known, once."""
+        found = (self._calls[call_id] for call_id in self._orphans.pop(response_id, ()))
+        return [call for call in found if call.response_id is None]
 
     @property
     def due(self) -> bool:

@@ -36,7 +36,7 @@ class Responses:
         if response is None:
             return [DUPLICATE]
         if not response.beside:
-            for orphan in core.calls.orphans(response.id):
+            for orphan in core.calls.claimed(response.id):
                 self._claim(orphan, response)
             rest = "completed" if response.status == "completed" else "incomplete"
             for item in told.output:
@@ -105,10 +105,8 @@ class Responses:
         if response is not None and response.beside:
             return []
         effects = self._item_done(event.item, response, "completed")
-        if response is None and isinstance(event.item, e.FunctionCallItem) and event.item.call_id:
-            call = core.calls.get(event.item.call_id)
-            if call is not None and call.told is None:
-                call.told = event.response_id
+        if response is None and event.response_id and isinstance(event.item, e.FunctionCallItem):
+            core.calls.orphan(event.item.call_id or "", event.response_id)
         return effects
 
     def _item_done(self, item: e.AnyItem, response: ActiveResponse | None, status: str) -> list[Effect]:
