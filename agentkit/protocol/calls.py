@@ -20,7 +20,7 @@ class CallStatus(Enum):
     DELIVERED = "delivered"
     """Its output was written."""
     WITHHELD = "withheld"
-    """Its output cannot be given: a layer dropped it, or its call item is gone."""
+    """We give no output: a layer dropped it, its call item is gone, or another client has answered."""
 
 
 TRANSITIONS: dict[CallStatus, tuple[CallStatus, ...]] = {

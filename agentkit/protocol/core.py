@@ -219,6 +219,11 @@ class Core:
         waiting, call.repeats = [*waiting, *call.repeats], []
         return [effect for response_id in waiting for effect in self._settle(call, response_id, delivered=False)]
 
+    def answered(self, call_id: str) -> list[Effect]:
+        """Take an output that is in the conversation: one that is not ours, another client has given, and goes on."""
+        call = self.calls.get(call_id)
+        return self._withhold(call_id) if call is not None and call.status is CallStatus.RUNNING else []
+
     def _settle(self, call: Call, response_id: str | None, *, delivered: bool) -> list[Effect]:
         response = self.responses.find(response_id) if response_id is not None else None
         if response is None:

@@ -55,7 +55,10 @@ class Items:
         by_client = isinstance(item, e.FunctionCallOutputItem | e.McpApprovalResponseItem) or (
             isinstance(item, e.MessageItem) and item.role != "assistant"
         )
-        return self.put(item, previous_item_id=event.previous_item_id, done="completed" if by_client else None)[1]
+        effects = self.put(item, previous_item_id=event.previous_item_id, done="completed" if by_client else None)[1]
+        if isinstance(item, e.FunctionCallOutputItem):
+            effects += self._core.answered(item.call_id)
+        return effects
 
     def retrieved(self, event: e.ConversationItemRetrieved) -> list[Effect]:
         """The server repeats an item, with its audio."""
