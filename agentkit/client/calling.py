@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from agentkit.client.plain import PlainDict, plain
 from agentkit.tools import Tool, ToolContext
-from agentkit.tools.signature import Declared, is_coroutine_function
+from agentkit.tools.declared import Declared
+from agentkit.tools.signature import is_coroutine_function
 
 Filling: TypeAlias = Callable[[dict[str, Any]], tuple[tuple[Any, ...], dict[str, Any]]]
 """Makes a handler's arguments of those of a call."""

@@ -55,26 +55,6 @@ class Signature(Struct, frozen=True, kw_only=True):
         return (found if isinstance(found, dict) else {}), check.problems
 
 
-class Declared(Struct, frozen=True, kw_only=True):
-    """Parameters described by a JSON Schema that somebody else made: only the names are checked here."""
-
-    given: Schema
-    context_names: tuple[str, ...] = ()
-
-    def schema(self, described: Mapping[str, str]) -> Schema:
-        """Give the JSON Schema."""
-        return self.given
-
-    def check(self, values: dict[str, object], *, size: int) -> tuple[dict[str, object], list[tuple[str, str]]]:
-        """Give the arguments as they are, and which are missing or unknown."""
-        required, properties = self.given.get("required"), self.given.get("properties")
-        names = required if isinstance(required, list) else []
-        problems = [(str(name), "missing") for name in names if name not in values]
-        if isinstance(properties, dict) and self.given.get("additionalProperties") is False:
-            problems += [(name, "unknown") for name in values if name not in properties]
-        return values, problems
-
-
 def read_signature(function: Function, local: Mapping[str, object] | None) -> Signature:
     """Read the parameters of a function.
 

@@ -18,12 +18,12 @@ from msgspec import UNSET, Struct, UnsetType
 from agentkit.errors import ToolArgumentsError
 from agentkit.tools.arguments import arguments_error, read_arguments
 from agentkit.tools.context import ToolCall, ToolContext
+from agentkit.tools.declared import Declared
 from agentkit.tools.docs import Docs, read_docs
 from agentkit.tools.output import MAX_OUTPUT_BYTES
 from agentkit.tools.results import ToolResult
 from agentkit.tools.schema import Schema
 from agentkit.tools.signature import (
-    Declared,
     Parameters,
     describe,
     is_coroutine_function,
@@ -82,8 +82,8 @@ class Tool(Struct, Generic[P, R], frozen=True, kw_only=True, eq=False, dict=True
     ) -> "Tool[..., R]":
         """Make a tool of a definition in the protocol's form.
 
-        The function gets the arguments by name, as JSON has them. Only the names of the arguments are checked
-        against the definition; their types are the function's to check.
+        The function gets the arguments by name, as JSON has them. They are checked against the definition where
+        it says one thing only (types, choices, required and unknown names); the rest is the function's to check.
 
         Raises:
             TypeError: The definition has no fit name, or its parameters are not a JSON Schema of an object.
