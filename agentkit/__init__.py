@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from agentkit.providers import Compatible, Local, OpenAI
     from agentkit.registry import Factory, LazyCommand
     from agentkit.session import Session, SessionLimits, Subscription, Turn, open
+    from agentkit.session.snapshot import Snapshot
     from agentkit.tools import Tool, ToolCall, ToolContext, ToolResult, tool
     from agentkit.transports.base import Provider, Transport
     from agentkit.values import Duration, Secret, Size, Timeout
@@ -98,6 +99,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
     "providers": ("Compatible", "Local", "OpenAI"),
     "registry": ("Factory", "LazyCommand"),
     "session": ("Session", "SessionLimits", "Subscription", "Turn", "open"),
+    "session.snapshot": ("Snapshot",),
     "tools": ("Tool", "ToolCall", "ToolContext", "ToolResult", "tool"),
     "transports.base": ("Provider", "Transport"),
 }
@@ -144,6 +146,7 @@ __all__ = [
     "Settings",
     "Size",
     "SlowConsumerError",
+    "Snapshot",
     "Subscription",
     "Timeout",
     "Tool",

@@ -1,10 +1,11 @@
 """Handlers of tools: a definition in the protocol's form, and a function that takes the arguments as one object."""
 
+import difflib
 import inspect
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from msgspec.structs import replace
 
@@ -19,6 +20,28 @@ Filling: TypeAlias = Callable[[dict[str, Any]], tuple[tuple[Any, ...], dict[str,
 
 class AddedTool(PlainDict):
     """What ``add_tool`` returns: ``definition`` and ``handler``."""
+
+
+KEYS: Final = ("type", "name", "description", "parameters", "examples", "strict")
+"""What a definition may have."""
+
+
+def checked_name(definition: Mapping[str, Any]) -> str:
+    """Check a definition's outer shape, and return its name.
+
+    Raises:
+        TypeError: It is none.
+    """
+    if not isinstance(definition, Mapping):
+        raise TypeError(f"a definition is an object with name, description and parameters, not {definition!r}")
+    for key in definition:
+        if key not in KEYS:
+            near = difflib.get_close_matches(str(key), KEYS, 1)
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(KEYS)}"
+            raise TypeError(f"a definition has no {key!r}; {hint}")
+    if not definition.get("name"):
+        raise TypeError("the definition has no name")
+    return str(definition["name"])
 
 
 def tool_of(definition: Mapping[str, Any], handler: Callable[..., object]) -> "Tool[..., object]":
@@ -36,7 +59,8 @@ def tool_of(definition: Mapping[str, Any], handler: Callable[..., object]) -> "T
     contexts = tuple(each.name for each in parameters if _is_context(each.annotation))
     own = [each for each in parameters if each.name not in contexts]
     filling = _names(own, contexts) if _by_name(definition, own) else _one_object(own, contexts)
-    made: Tool[..., object] = Tool.from_definition(definition, _filled(handler, filling))
+    examples = definition.get("examples", ())
+    made: Tool[..., object] = Tool.from_definition(definition, _filled(handler, filling), examples=examples)
     if not contexts or not isinstance(made.signature, Declared):
         return made
     return replace(made, signature=replace(made.signature, context_names=contexts))
@@ -76,7 +100,14 @@ def _names(parameters: Sequence[inspect.Parameter], contexts: Sequence[str]) -> 
     """Give what the handler takes, and leave out what it does not."""
     taken = {each.name for each in parameters} | set(contexts)
     every = _takes_any_name(parameters)
-    return lambda arguments: ((), {name: each for name, each in arguments.items() if every or name in taken})
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    needed = [each.name for each in parameters if each.kind in kinds and each.default is inspect.Parameter.empty]
+
+    def fill(arguments: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        given = {name: each for name, each in arguments.items() if every or name in taken}
+        return (), dict.fromkeys(needed) | given  # what the model leaves out is None, as it is undefined in JavaScript
+
+    return fill
 
 
 def _one_object(parameters: Sequence[inspect.Parameter], contexts: Sequence[str]) -> Filling:

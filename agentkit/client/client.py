@@ -3,8 +3,10 @@
 Names are JavaScript's in Python's writing; methods that send are async; times are seconds.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import difflib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 import pybase64
@@ -15,7 +17,14 @@ from agentkit.client.items import Item
 from agentkit.client.payloads import Appended
 from agentkit.client.plain import PlainDict
 from agentkit.errors import LocalProtocolError
-from agentkit.events import AnyPart, AudioFormat, InputText, Unknown, decode_part
+from agentkit.events import AnyPart, AudioFormat, InputText, decode_part
+
+PARTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "input_text": ("type", "text"),
+    "input_audio": ("type", "audio", "transcript"),
+    "input_image": ("type", "image_url", "detail"),
+}
+"""What a user's message is made of, with the fields of each."""
 
 
 class RealtimeClient(ConnectedClient):
@@ -68,6 +77,8 @@ class RealtimeClient(ConnectedClient):
             await self.create_response()
             return
         parts = content if not isinstance(content, str | Mapping) else [content]
+        if not isinstance(parts, list | tuple):
+            raise TypeError(f"content is a list of parts, not {type(content).__name__}")
         message = [_part(each, session.input_format) for each in parts]
         await session.add_message("user", *message, reply=True)
 
@@ -97,7 +108,8 @@ class RealtimeClient(ConnectedClient):
     async def create_response(self) -> None:
         """Ask for a response, after committing the user's audio where the client ends the turns.
 
-        Where the server ends them it answers by itself, and no second response is asked for.
+        Where the server ends them (turn detection is on), nothing is committed; and while it is about to answer what
+        the user says, that answer serves this call as well.
 
         Raises:
             LocalProtocolError: The client is not connected.
@@ -108,7 +120,7 @@ class RealtimeClient(ConnectedClient):
         """
         await self.session.create_response()
 
-    async def cancel_response(self, id: str | None = None, sample_count: int = 0) -> PlainDict:
+    async def cancel_response(self, id: str | None = None, sample_count: float = 0) -> PlainDict:
         """Stop the response, and forget what was not heard of a message.
 
         Args:
@@ -120,6 +132,7 @@ class RealtimeClient(ConnectedClient):
 
         Raises:
             LocalProtocolError: The client is not connected, or this is no message of the agent's with audio.
+            ValueError: ``sample_count`` is no number of samples.
 
         Example:
             >>> async def stop(client, item, heard):
@@ -129,6 +142,7 @@ class RealtimeClient(ConnectedClient):
         if not id:
             await session.cancel()
             return PlainDict(item=None)
+        _samples(sample_count)
         view = session.history.view(id)
         if view is None:
             raise LocalProtocolError(f"there is no item {id!r}")
@@ -138,7 +152,7 @@ class RealtimeClient(ConnectedClient):
         if view.audio is None:
             raise LocalProtocolError(f"the item {id!r} has no audio that could be cut")
         rate = view.audio.format.rate
-        heard = max(0, int(sample_count)) * 1000 // (rate if isinstance(rate, int) else 24000)
+        heard = _samples(sample_count) * 1000 // (rate if isinstance(rate, int) else 24000)
         await session.interrupt(heard, item_id=id)
         return PlainDict(item=item)
 
@@ -185,6 +199,14 @@ class RealtimeClient(ConnectedClient):
         return told
 
 
+def _samples(count: object) -> int:
+    """Return a number of samples; numpy's numbers count, too."""
+    number = count if isinstance(count, int | float) else count.item() if hasattr(count, "item") else math.nan
+    if not 0 <= number < math.inf:
+        raise ValueError(f"sample_count is a number of samples, not {count!r}")
+    return int(number)
+
+
 def _part(part: "str | Mapping[str, Any] | AnyPart", audio_format: AudioFormat) -> AnyPart:
     """Return a content part in the protocol's shape."""
     if isinstance(part, str):
@@ -192,6 +214,7 @@ def _part(part: "str | Mapping[str, Any] | AnyPart", audio_format: AudioFormat) 
     if not isinstance(part, Mapping):
         return part
     data = dict(part)
+    _check_part(data)
     audio = data.get("audio")
     if data.get("type") == "input_audio" and audio is not None and not isinstance(audio, str):
         data["audio"] = pybase64.b64encode(_in_format(audio, audio_format)).decode()
@@ -199,9 +222,28 @@ def _part(part: "str | Mapping[str, Any] | AnyPart", audio_format: AudioFormat) 
         decoded = decode_part(msgspec.json.encode(data))
     except (TypeError, ValueError) as exc:
         raise ValueError(f"a user cannot send {_shown(data)}: {exc}") from exc
-    if isinstance(decoded, Unknown) and not decoded.wire_type:
-        raise ValueError(f"a user cannot send {_shown(data)}: it has no type")
     return decoded
+
+
+def _check_part(data: dict[str, Any]) -> None:
+    """Check a part's type and the names of its fields.
+
+    Raises:
+        ValueError: It is none that a user sends.
+    """
+    if "type" not in data:
+        raise ValueError(f"a user cannot send {_shown(data)}: it has no type; there are {', '.join(PARTS)}")
+    kind = str(data["type"])
+    if kind not in PARTS:
+        raise ValueError(f"a user cannot send {_shown(data)}: its type {_meant(kind, PARTS)}")
+    for name in data:
+        if name not in PARTS[kind]:
+            raise ValueError(f"a user cannot send {_shown(data)}: its field {name!r} {_meant(name, PARTS[kind])}")
+
+
+def _meant(given: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(given, list(known), 1, 0.5)
+    return f"should be {near[0]}" if near else f"should be one of {', '.join(known)}"
 
 
 def _shown(data: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from agentkit.client.calling import AddedTool, tool_of
+from agentkit.client.calling import AddedTool, checked_name, tool_of
 from agentkit.client.connection import Connection, Tap
 from agentkit.client.conversation import RealtimeConversation
 from agentkit.client.fields import (
@@ -25,7 +25,7 @@ from agentkit.client.plain import PlainDict, plain
 from agentkit.client.realtime import RealtimeAPI, not_connected
 from agentkit.client.telling import Teller
 from agentkit.errors import AgentkitError, LocalProtocolError, ServerError
-from agentkit.events import FunctionTool
+from agentkit.events import FunctionTool, SessionUpdate, encode_client
 from agentkit.middleware import Middleware
 from agentkit.protocol import Limits
 from agentkit.providers import Compatible, OpenAI
@@ -41,6 +41,17 @@ C = TypeVar("C", bound="ConnectedClient")
 
 class ConnectedClient(EventHandlers):
     """What of a client has to do with its connection."""
+
+    names = (
+        "realtime.event",
+        "conversation.updated",
+        "conversation.item.appended",
+        "conversation.item.completed",
+        "conversation.interrupted",
+        "notice",
+        "error",
+        "close",
+    )
 
     def __init__(
         self,
@@ -85,6 +96,8 @@ class ConnectedClient(EventHandlers):
             ValueError: The options contradict each other, cannot be used, or give a key away to a browser's page.
         """
         super().__init__()
+        if url is not None and not isinstance(url, str):
+            raise TypeError(f"url has to be a string, not {type(url).__name__}; options are keywords, as api_key=...")
         if api_key is not None and sys.platform == "emscripten" and not dangerously_allow_api_key_in_browser:
             raise ValueError(
                 "whoever opens the page can read the key: connect to a server of your own by url=, "
@@ -140,7 +153,7 @@ class ConnectedClient(EventHandlers):
         """
         session = self._session
         if session is None:
-            raise not_connected()
+            raise not_connected(self._closed)
         return session
 
     def is_connected(self) -> bool:
@@ -284,10 +297,11 @@ class ConnectedClient(EventHandlers):
             return turn_detection_type(self._fields)
         return None if session.mode == "push_to_talk" else session.mode
 
-    async def update_session(self, **fields: Any) -> None:
+    async def update_session(self, config: Mapping[str, Any] | None = None, /, **fields: Any) -> None:
         """Set fields of the session; only these are sent, on connecting where there is no connection yet.
 
         Args:
+            config: Fields as one object, as in JavaScript; those given by name count more.
             **fields: ``modalities``, ``instructions``, ``voice``, ``input_audio_format``, ``output_audio_format``,
                 ``input_audio_transcription``, ``turn_detection``, ``tools``, ``tool_choice``, ``temperature`` (beta
                 only), ``max_response_output_tokens``; or GA's own names. ``tools`` are tools without a handler, whose
@@ -296,18 +310,22 @@ class ConnectedClient(EventHandlers):
         Raises:
             TypeError: There is no such field.
             ValueError: A field cannot have this value.
+            LocalProtocolError: The dialect has no such field.
             ServerError: The server refused it; nothing has changed.
 
         Example:
             >>> async def quiet(client):
             ...     await client.update_session(instructions="Be brief.", turn_detection={"type": "server_vad"})
         """
+        fields = {**(config or {}), **fields}
         check_fields(fields)
         defined = [manual_tool(tool).name for tool in fields.get("tools") or ()]
         for name in defined:
             if name in self.tools or defined.count(name) > 1:
                 raise LocalProtocolError(f"the tool {name!r} is defined already")
         settings = settings_of(fields)
+        if settings is not None:
+            encode_client(SessionUpdate(session=settings), self._make_provider(None).dialect)
         flat = flattened(fields)
         before = {name: self._fields[name] for name in flat if name in self._fields}
         self._fields.update(flat)
@@ -365,9 +383,7 @@ class ConnectedClient(EventHandlers):
             ...     schema = {"type": "object", "properties": numbers, "required": ["lat", "lng"]}
             ...     await client.add_tool({"name": "get_weather", "parameters": schema}, weather)
         """
-        name = str(definition.get("name") or "")
-        if not name:
-            raise TypeError("the definition has no name")
+        name = checked_name(definition)
         if name in self.tools or name in [tool.name for tool in self._manual()]:
             raise LocalProtocolError(f"the tool {name!r} was added already; use remove_tool({name!r}) first")
         tool_of(definition, handler)

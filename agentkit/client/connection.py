@@ -24,7 +24,9 @@ from agentkit.events import (
     Interrupted,
     ItemAppended,
     ItemCompleted,
+    Notice,
     SessionEnded,
+    ToolFinished,
 )
 from agentkit.middleware import Middleware
 from agentkit.middleware.base import Direction
@@ -35,7 +37,16 @@ logger = logging.getLogger("agentkit.client")
 
 CLOSE_SECONDS = 5.0
 """How long handlers may take over what has come before a disconnect; then they are cancelled."""
-TOLD = (ConversationUpdated, ItemAppended, ItemCompleted, Interrupted, ErrorOccurred, SessionEnded)
+TOLD = (
+    ConversationUpdated,
+    ItemAppended,
+    ItemCompleted,
+    Interrupted,
+    ToolFinished,
+    Notice,
+    ErrorOccurred,
+    SessionEnded,
+)
 
 
 class Tap(Middleware):

@@ -97,8 +97,9 @@ def _said_for_wire(data: Mapping[str, Any]) -> dict[str, Any]:
     modalities = said.get("modalities", ())
     if not isinstance(modalities, list | tuple):
         raise TypeError("Expected `array`")
-    if said.get("turn_detection") in NO_TURNS:
-        said["turn_detection"] = None
+    detection = said.get("turn_detection")
+    if isinstance(detection, str):
+        said["turn_detection"] = None if detection in NO_TURNS else {"type": detection}
     audio = said.get("audio")
     user = audio.get("input") if isinstance(audio, Mapping) else None
     if isinstance(audio, Mapping) and isinstance(user, Mapping) and user.get("turn_detection") in NO_TURNS:

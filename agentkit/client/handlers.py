@@ -4,7 +4,8 @@ Rule: handlers run in order, one event after the other, and the fault of one sto
 A handler that waits for a later event by ``wait_for_next`` does not hold that event up.
 """
 
-import logging
+import difflib
+import inspect
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from fnmatch import fnmatchcase
@@ -16,14 +17,12 @@ from anyio.lowlevel import checkpoint
 from agentkit.errors import AgentkitError, LocalProtocolError, SessionClosedError
 from agentkit.tools.cancellation import is_due, native_cancels
 
-Handler: TypeAlias = Callable[[Any], object]
-"""Takes the event's payload; sync or async."""
+Handler: TypeAlias = Callable[..., object]
+"""Takes the event's payload, or nothing; sync or async."""
 H = TypeVar("H", bound=Handler)
 
 waiting: ContextVar[Callable[[], None] | None] = ContextVar("waiting", default=None)
 """In a handler: lets the events after this one go on, because the handler is about to wait for one of them."""
-
-logger = logging.getLogger("agentkit.client")
 
 
 class _Waiter:
@@ -39,6 +38,9 @@ class _Waiter:
 
 class EventHandlers:
     """Handlers by the name of what they handle; ``*`` and ``?`` in a name stand for anything, as in ``server.*``."""
+
+    names: tuple[str, ...] = ()
+    """Names of the events that there are, ``*`` standing for anything; where there are none, any may be."""
 
     def __init__(self) -> None:
         self._handlers: list[tuple[str, Handler]] = []
@@ -57,13 +59,14 @@ class EventHandlers:
 
         Args:
             name: The event's name; ``*`` and ``?`` stand for anything.
-            handler: Takes the payload; sync or async.
+            handler: Takes the payload, or nothing; sync or async.
 
         Returns:
             The handler, for ``off``.
 
         Raises:
             TypeError: It cannot be called.
+            ValueError: There is no such event.
 
         Example:
             >>> handlers = EventHandlers()
@@ -89,9 +92,25 @@ class EventHandlers:
         """
         return self._add(self._next, name, handler)
 
+    def _check(self, name: str) -> None:
+        """Check that there are events of this name.
+
+        Raises:
+            ValueError: There are none, so a handler would never be called.
+        """
+        pattern = "*" in name or "?" in name
+        if not self.names or any(_fits(name, (known,)) or (pattern and "*" in known) for known in self.names):
+            return
+        if any(_fits(known, (name,)) for known in self.names):
+            return
+        near = difflib.get_close_matches(name, self.names, 1, 0.5)
+        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(self.names)}"
+        raise ValueError(f"there is no event {name!r}; {hint}")
+
     def _add(self, handlers: list[tuple[str, Handler]], name: str, handler: Any) -> Any:
         if handler is None:
             return lambda function: self._add(handlers, name, function)
+        self._check(name)
         if not callable(handler):
             raise TypeError(f"a handler of {name!r} has to be callable, not {type(handler).__name__}")
         handlers.append((name, handler))
@@ -154,6 +173,7 @@ class EventHandlers:
             >>> async def completed(client):
             ...     return await client.wait_for_next("conversation.item.completed", timeout=10)
         """
+        self._check(name)
         if self._closed is not None:
             raise self._closed.with_traceback(None)
         waiter = _Waiter(self._generation)
@@ -165,6 +185,8 @@ class EventHandlers:
         try:
             with anyio.fail_after(timeout):
                 await waiter.done.wait()
+        except TimeoutError:
+            raise TimeoutError(f"{name} did not come within {timeout:g} s") from None
         finally:
             if entry in self._waiters:
                 self._waiters.remove(entry)
@@ -198,14 +220,13 @@ class EventHandlers:
         cancels = native_cancels()
         for handler in due:
             try:
-                result = handler(payload())
+                result = handler(payload()) if _takes_payload(handler) else handler()
                 if isinstance(result, Awaitable):
                     await result
             # Isolation boundary: a listener's fault is its own, also the cancellation of something that it awaits.
             except (Exception, anyio.get_cancelled_exc_class()) as exc:
                 if not isinstance(exc, Exception) and is_due(cancels):
                     raise
-                logger.error("a handler of %s failed", names[0], exc_info=exc)
                 faults.append(exc)
         if served:  # who waits in a loop misses nothing: in two rounds of the event loop it waits again
             await checkpoint()
@@ -227,6 +248,14 @@ class EventHandlers:
             self._waiters.remove(entry)
             entry[1].error = closed
             entry[1].done.set()
+
+
+def _takes_payload(handler: Handler) -> bool:
+    """Tell whether a handler takes the payload; one that takes nothing is called without."""
+    try:
+        return bool(inspect.signature(handler).parameters)
+    except (TypeError, ValueError):  # some built-in functions have no signature
+        return True
 
 
 def _fits(pattern: str, names: tuple[str, ...]) -> bool:

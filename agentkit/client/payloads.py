@@ -57,6 +57,16 @@ class Failure(PlainStruct, frozen=True, kw_only=True):
     """That client event."""
 
 
+class Noticed(PlainStruct, frozen=True, kw_only=True):
+    """``notice``: something that a person should know, as that a press of the key was too short to be a turn."""
+
+    level: str
+    """``info``, ``warning`` or ``error``."""
+    code: str
+    message: str
+    hint: str | None = None
+
+
 class Closed(PlainStruct, frozen=True, kw_only=True):
     """``close``: there is no connection any more."""
 

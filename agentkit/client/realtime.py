@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agentkit.client.handlers import EventHandlers
-from agentkit.errors import LocalProtocolError
+from agentkit.errors import AgentkitError, ConnectionLostError, LocalProtocolError
 from agentkit.events import ClientEvent, MalformedEvent, UnknownClientEvent, UnknownEvent, decode_client
 from agentkit.masking import Masker
 
@@ -23,12 +23,18 @@ class RealtimeAPI(EventHandlers):
     A name of either dialect finds the events of both. Handlers get a dict of their own, as it was on the wire.
     """
 
+    names = ("server.*", "client.*")
+
     def __init__(self, client: "ConnectedClient", url: str | None, *, debug: bool) -> None:
         super().__init__()
         self._client = client
         self.url = url
         """The address that is dialled; None where a provider knows it."""
         self.debug = debug
+        if debug:
+            logger.setLevel(logging.DEBUG)
+            if not logger.hasHandlers():
+                logger.addHandler(logging.StreamHandler())
         """Whether every event is logged, to the logger ``agentkit.client`` at the level DEBUG; keys are masked."""
 
     @cached_property
@@ -104,6 +110,8 @@ def _event(name: str, data: dict[str, Any]) -> ClientEvent:
     return event
 
 
-def not_connected() -> LocalProtocolError:
-    """Return the error of what needs a connection."""
+def not_connected(lost: AgentkitError | None = None) -> LocalProtocolError:
+    """Return the error of what needs a connection, which may have been lost."""
+    if isinstance(lost, ConnectionLostError):
+        return LocalProtocolError(f"the client is not connected any more: {lost}; use connect() again")
     return LocalProtocolError("the client is not connected; use connect() first")

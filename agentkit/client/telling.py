@@ -3,6 +3,7 @@
 Rule: what a handler may write to is made anew for each of them.
 """
 
+import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -12,7 +13,7 @@ import msgspec
 
 from agentkit.client.handlers import EventHandlers
 from agentkit.client.items import Delta, Item
-from agentkit.client.payloads import Appended, Closed, Failure, Interruption, RealtimeEvent, Updated
+from agentkit.client.payloads import Appended, Closed, Failure, Interruption, Noticed, RealtimeEvent, Updated
 from agentkit.client.plain import PlainDict, plain
 from agentkit.client.realtime import RealtimeAPI
 from agentkit.errors import AgentkitError, ConnectionLostError, ServerError
@@ -26,9 +27,13 @@ from agentkit.events import (
     ItemCompleted,
     ItemDelta,
     ItemView,
+    Notice,
     SessionEnded,
+    ToolFinished,
 )
 from agentkit.middleware.base import Direction
+
+logger = logging.getLogger("agentkit.client")
 
 SOURCES = {"in": "server", "out": "client"}
 
@@ -74,11 +79,16 @@ class Teller:
             case ItemCompleted(item=view):
                 if view.status == "completed":
                     await self._item("conversation.item.completed", view)
-            case Interrupted(item_id=item_id, heard_ms=heard_ms, heard_text=text):
+            case Interrupted(item_id=item_id, heard_ms=heard_ms, heard_text=text, by_speech=True):
                 told = Interruption(item_id=item_id, heard_ms=heard_ms, heard_text=text)
                 await self._say("conversation.interrupted", lambda: told)
             case ErrorOccurred(error=error, command=command):
                 await self._error(error, command)
+            case ToolFinished(error=BaseException() as fault, name=name):
+                message = f"the tool {name} failed: {type(fault).__name__}: {fault}"
+                await self._say("error", partial(Failure, error=fault, message=message, code="tool_failed"))
+            case Notice(level=level, code=code, message=message, hint=hint):
+                await self._say("notice", partial(Noticed, level=level, code=code, message=message, hint=hint))
             case SessionEnded(cause=cause, error=ended):
                 await self._closed(cause, ended)
             case _:
@@ -124,6 +134,8 @@ class Teller:
             told = msgspec.structs.replace(told, code=error.code, param=error.param, event_id=error.event_id)
         elif isinstance(error, ConnectionLostError):
             told = msgspec.structs.replace(told, code="connection_lost")
+        if not self._client.listened("error"):
+            logger.warning("%s", told.message)
         await self._say("error", lambda: told)
 
     async def _say(self, name: str, payload: Callable[[], Any]) -> None:
@@ -131,6 +143,8 @@ class Teller:
 
     async def _dispatch(self, handlers: EventHandlers, *names: str, payload: Callable[[], Any]) -> None:
         for fault in await handlers.dispatch(*names, payload=payload):
+            told = names[0] != "error" and self._client.listened("error")
+            logger.log(logging.DEBUG if told else logging.ERROR, "a handler of %s failed", names[0], exc_info=fault)
             if names[0] != "error":  # a handler of errors that fails is only logged
                 message = f"a handler of {names[0]} failed: {type(fault).__name__}: {fault}"
                 await self._say("error", partial(Failure, error=fault, message=message, code="handler_failed"))

@@ -9,8 +9,8 @@ agent has answered. ::
 
 import argparse
 import math
+import os
 import sys
-from functools import partial
 from typing import Any
 
 import anyio
@@ -36,8 +36,8 @@ async def get_weather(location: str) -> dict[str, Any]:
     return {"location": location, "celsius": 21, "sky": "clear"}
 
 
-async def talk(client: RealtimeClient, wav: WavWriter) -> None:
-    """Connect, and send what is typed."""
+async def talk(client: RealtimeClient, wav: WavWriter) -> bool:
+    """Connect, and send what is typed; tell whether it ended as it should."""
 
     @client.on("conversation.updated")
     def updated(event: Any) -> None:
@@ -55,10 +55,6 @@ async def talk(client: RealtimeClient, wav: WavWriter) -> None:
         elif event.item.type == "function_call":
             print(f"[{event.item.name}({event.item.arguments})]")
 
-    @client.on("conversation.interrupted")
-    def interrupted(event: Any) -> None:
-        print(f"\n[cut off; heard {event.heard_ms or 0} ms: {event.heard_text or ''}]")
-
     @client.on("error")
     def error(event: Any) -> None:
         print(f"error: {event.message}", file=sys.stderr)
@@ -68,15 +64,24 @@ async def talk(client: RealtimeClient, wav: WavWriter) -> None:
     await client.connect()
     session = client.session
     session.playback.follow_real_time()  # nothing plays the audio here, so the clock runs by itself
-    while line := await to_thread.run_sync(sys.stdin.readline):
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(read, client)
+        await session.wait_closed()
+        tasks.cancel_scope.cancel()
+    await client.disconnect()
+    return session.ended is None or session.ended.error is None
+
+
+async def read(client: RealtimeClient) -> None:
+    """Send what is typed; at its end, let the agent finish."""
+    # a thread that waits for a line cannot be stopped, so it is left behind
+    while line := await to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True):
         text = line.strip()
         if text == "!":
             await cut_off(client)
         elif text:
             await client.send_user_message_content([{"type": "input_text", "text": text}])
-    await session.end()
-    await session.wait_closed()
-    await client.disconnect()
+    await client.session.end()
 
 
 async def cut_off(client: RealtimeClient) -> None:
@@ -86,7 +91,9 @@ async def cut_off(client: RealtimeClient) -> None:
         await client.cancel_response()
         return
     heard = client.session.playback.heard_ms(playing)
-    await client.cancel_response(playing, math.ceil(heard * client.conversation.default_frequency / 1000))
+    cut = await client.cancel_response(playing, math.ceil(heard * client.conversation.default_frequency / 1000))
+    item = client.conversation.get_item(cut.item.id)
+    print(f"\n[cut off; heard {heard} ms: {item.heard_text if item is not None else ''}]")
 
 
 def main() -> None:
@@ -95,11 +102,19 @@ def main() -> None:
     parser.add_argument("--url", help="a Realtime server; OpenAI's by default")
     parser.add_argument("--wav", default="answer.wav", help="where the agent's voice goes")
     options = parser.parse_args()
-    with WavWriter(options.wav, rate=24000) as wav:
-        try:
-            anyio.run(partial(talk, RealtimeClient(options.url), wav))
-        except AgentkitError as exc:
-            sys.exit(f"error: {exc}")
+    problem: str | None = None
+    code = 1
+    try:
+        with WavWriter(options.wav, rate=24000) as wav:
+            code = int(not anyio.run(talk, RealtimeClient(options.url), wav))
+    except (AgentkitError, OSError, ValueError) as exc:
+        problem = f"error: {exc}"
+    except KeyboardInterrupt:
+        code = 130
+    if problem is not None:
+        print(problem, file=sys.stderr)
+    sys.stdout.flush()
+    os._exit(code)  # the thread may still wait for a line
 
 
 if __name__ == "__main__":

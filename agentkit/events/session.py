@@ -55,6 +55,8 @@ class Interrupted(SessionEvent, frozen=True, kw_only=True):
     """Milliseconds of it that were heard."""
     heard_text: str | None = None
     """What of it was heard, in words: an estimate."""
+    by_speech: bool = False
+    """Whether the user has begun to speak; otherwise the application has cut the agent off."""
 
 
 class FlushPlayback(SessionEvent, frozen=True, kw_only=True):

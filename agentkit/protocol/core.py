@@ -335,7 +335,7 @@ class Core:
         else:
             effects += responses.cancel()
         if playing:
-            effects.append(Emit(self._interrupted(item_id)))
+            effects.append(Emit(replace(self._interrupted(item_id), by_speech=by_speech)))
         effects += [CancelTool(call.call_id) for call in self.calls.running]
         return effects if by_speech else effects + responses.silence()
 

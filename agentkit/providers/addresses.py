@@ -33,7 +33,7 @@ def websocket_url(url: str, query: Mapping[str, str | None] | None = None) -> st
         ValueError: The URL cannot be dialled.
     """
     url = url.strip()
-    shown = safe_url(url)
+    shown = safe_url(url) if "://" in url else url.partition("?")[0].rpartition("@")[2]  # a key may be in the rest
     if not url.isprintable() or " " in url:
         raise ValueError(f"the URL {shown!r} holds a space or a control character")
     try:

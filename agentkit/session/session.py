@@ -383,7 +383,7 @@ class Session(Listening):
         return Snapshot(settings=settings, entries=tuple(self.history.entries()))
 
     async def resume(
-        self, snapshot: "Snapshot", *, settings: bool = True, timeout: float = RESUME_SECONDS
+        self, snapshot: "Snapshot | bytes | str", *, settings: bool = True, timeout: float = RESUME_SECONDS
     ) -> tuple[tuple[str, str], ...]:
         """Take up the conversation of a snapshot in this session, a new one, so that the model knows it.
 
@@ -391,7 +391,7 @@ class Session(Listening):
         heard; each call has an output, if only one that says that its outcome is not known. No tool runs.
 
         Args:
-            snapshot: Of another session.
+            snapshot: Of another session, or its JSON.
             settings: Ask for the snapshot's settings too.
             timeout: Seconds that the server may take to confirm the items.
 
@@ -401,10 +401,13 @@ class Session(Listening):
         Raises:
             ServerError: The server refused the settings or an item.
             RemoteProtocolError: The server did not confirm in time.
+            ValueError: The JSON is that of no snapshot.
         """
         from agentkit.session.resuming import resume
+        from agentkit.session.snapshot import Snapshot
 
-        return (await resume(self, snapshot, settings=settings, timeout=timeout)).left_out
+        taken = snapshot if isinstance(snapshot, Snapshot) else Snapshot.from_json(snapshot)
+        return (await resume(self, taken, settings=settings, timeout=timeout)).left_out
 
     async def end(self, reason: str = "") -> None:
         """End the session once the current turn is over."""

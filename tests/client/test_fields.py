@@ -93,12 +93,12 @@ async def test_a_field_set_before_connecting_is_all_that_is_sent(
 ) -> None:
     server = new_server(dialect)
     client = RealtimeClient(provider=server)
-    await client.update_session(**{name: value})
     if said is None:
         with pytest.raises(LocalProtocolError, match=f"dialect has no {name}"):
-            await client.connect()
-        assert server.updates == []
+            await client.update_session(**{name: value})
+        assert client.session_config == {}
         return
+    await client.update_session(**{name: value})
     async with client:
         assert server.asked == [said]
 

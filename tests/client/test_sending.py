@@ -15,7 +15,7 @@ from agentkit import LocalProtocolError, RealtimeClient
 from agentkit.events import Dialect, InputText
 
 if TYPE_CHECKING:
-    from tests.client.conftest import Server
+    from tests.client.conftest import Record, Server
 
 pytestmark = pytest.mark.anyio
 SAMPLES = np.array([0, 1, -1, 32767, -32768], dtype=np.int16)
@@ -88,6 +88,9 @@ async def test_an_empty_message_only_asks_for_a_response(server: Server) -> None
     "part, message",
     [
         ({"text": "Hi"}, "has no type"),
+        ({"type": "input_txt", "text": "Hi"}, "its type should be input_text"),
+        ({"type": "text", "text": "Hi"}, "its type should be input_text"),
+        ({"type": "input_text", "txt": "Hi"}, "its field 'txt' should be text"),
         ({"type": "input_text", "text": 5}, "input_text"),
         ({"type": "input_text", "text": object()}, "input_text"),
         ({"type": "input_audio", "audio": 1.5}, "not float"),
@@ -316,3 +319,19 @@ async def test_no_key_is_in_what_is_logged_or_shown(server: Server, caplog: pyte
         await server.handled(other)
     assert "sent session.update" in caplog.text
     assert key not in caplog.text
+
+
+async def test_content_that_is_no_list_is_an_error(server: Server) -> None:
+    async with RealtimeClient(provider=server) as client:
+        with pytest.raises(TypeError, match="a list of parts, not int"):
+            await client.send_user_message_content(3)  # type: ignore[arg-type]  # what a caller may do
+
+
+async def test_a_press_that_is_too_short_is_told(server: Server, record: Callable[..., Record]) -> None:
+    client = RealtimeClient(provider=server)
+    told = record(client, "notice")
+    async with client:
+        await client.append_input_audio(bytes(48 * 50))
+        await client.create_response()
+        await server.handled(client)
+    assert told.events[0].code == "input_too_short"

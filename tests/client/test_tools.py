@@ -363,3 +363,41 @@ async def test_a_tool_runs_in_the_embedded_server_as_well() -> None:
         with anyio.fail_after(5):
             await spoken.wait()
     assert outputs == ['{"celsius":21}']
+
+
+async def test_what_a_definition_does_not_have_is_an_error(server: Server) -> None:
+    client = RealtimeClient(provider=server)
+    with pytest.raises(TypeError, match="no 'parameter'; did you mean parameters"):
+        await client.add_tool({"name": "look", "parameter": {}}, print)
+    with pytest.raises(TypeError, match="a definition is an object"):
+        await client.add_tool("look", print)  # type: ignore[arg-type]  # what a caller may do
+    assert client.tools == {}
+
+
+async def test_a_failing_tool_is_told_by_error(server: Server, record: Callable[..., Record]) -> None:
+    def fail() -> None:
+        raise KeyError("nothing there")
+
+    client = RealtimeClient(provider=server)
+    told = record(client, "error")
+    await client.add_tool({"name": "look"}, fail)
+    async with client:
+        await server.calls("r1", c=("look", "{}"))
+        await server.output()
+        await server.handled(client)
+    assert [(type(event.error), event.code) for event in told.events] == [(KeyError, "tool_failed")]
+
+
+async def test_what_the_model_leaves_out_is_none(server: Server) -> None:
+    properties = {"a": {"type": "number"}, "b": {"type": "number"}}
+    definition = {"name": "both", "parameters": {"type": "object", "properties": properties, "required": ["a"]}}
+    async with RealtimeClient(provider=server) as client:
+        await client.add_tool(definition, lambda a, b: [a, b])
+        await server.calls("r1", c=("both", '{"a": 1}'))
+        assert await server.output() == ("c", "[1,null]")
+
+
+async def test_example_phrases_of_a_definition_go_to_servers_that_want_them(server: Server) -> None:
+    async with RealtimeClient(provider=server) as client:
+        await client.add_tool({"name": "look", "examples": ["look around"]}, lambda: 1)
+    assert server.updates[0]["session"]["tools"][0]["parameters"]["examples"] == ["look around"]

@@ -143,3 +143,20 @@ async def test_defaults_are_changed_by_attribute_as_in_javascript(server: Server
     await client.update_session(turn_detection=config)
     async with client:
         assert server.asked[0]["audio"]["input"]["turn_detection"]["threshold"] == 0.9
+
+
+async def test_fields_may_come_as_one_object(server: Server) -> None:
+    client = RealtimeClient(provider=server)
+    await client.update_session({"voice": "alloy", "instructions": "one"}, instructions="two")
+    assert client.session_config == {"voice": "alloy", "instructions": "two"}
+
+
+async def test_turn_detection_may_be_a_word(server: Server) -> None:
+    client = RealtimeClient(provider=server)
+    await client.update_session(turn_detection="server_vad")
+    assert client.get_turn_detection_type() == "server_vad"
+
+
+def test_options_as_one_object_are_an_error_that_says_how(server: Server) -> None:
+    with pytest.raises(TypeError, match="options are keywords, as api_key="):
+        RealtimeClient({"apiKey": "x"})  # type: ignore[arg-type]  # as in JavaScript

@@ -197,12 +197,12 @@ async def test_rb_35_the_end_of_the_connection_wakes_everybody_who_waits(server:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(wait, client.wait_for_next_item)
         tasks.start_soon(wait, client.wait_for_next_completed_item, 60)
-        tasks.start_soon(wait, client.wait_for_next, "never")
+        tasks.start_soon(wait, client.wait_for_next, "conversation.interrupted")
         tasks.start_soon(wait, client.realtime.wait_for_next, "server.never")
         await wait_all_tasks_blocked()
         await (server.close(1011) if lost else client.disconnect())
     assert woken == [ConnectionLostError if lost else SessionClosedError] * 4
-    assert not client.listened("never")
+    assert not client.listened("conversation.interrupted")
     assert not client.realtime.listened("server.never")
 
 
@@ -339,7 +339,7 @@ async def test_a_handler_that_waits_is_woken_by_the_end(server: Server) -> None:
     @client.on("conversation.item.completed")
     async def wait(event: Any) -> None:
         try:
-            await client.wait_for_next("never")
+            await client.wait_for_next("conversation.interrupted")
         finally:
             woken.set()
 
@@ -358,3 +358,39 @@ async def test_the_question_and_the_answer_are_the_next_two_items_of_the_embedde
         answer = await client.wait_for_next_completed_item(5)
         assert (question.item.role, question.item.formatted.text) == ("user", "Hello!")
         assert (answer.item.role, bool(answer.item.formatted.text)) == ("assistant", True)
+
+
+async def test_a_timeout_says_what_did_not_come(server: Server) -> None:
+    async with RealtimeClient(provider=server) as client:
+        with pytest.raises(TimeoutError, match=r"conversation\.updated did not come within 0\.01 s"):
+            await client.wait_for_next("conversation.updated", 0.01)
+
+
+@pytest.mark.parametrize("listen", ["on", "on_next"])
+def test_an_event_that_there_is_not_is_an_error_with_the_nearest_one(server: Server, listen: str) -> None:
+    client = RealtimeClient(provider=server)
+    with pytest.raises(ValueError, match=r"no event 'conversation\.update'; did you mean conversation\.updated\?"):
+        getattr(client, listen)("conversation.update", print)
+    with pytest.raises(ValueError, match=r"no event 'response\.done'"):
+        getattr(client.realtime, listen)("response.done", print)
+    for pattern in ("*", "conversation.*", "conversation.item.?ompleted"):
+        getattr(client, listen)(pattern, print)
+
+
+async def test_waiting_for_an_event_that_there_is_not_is_an_error(server: Server) -> None:
+    with pytest.raises(ValueError, match=r"no event 'zzz'; known: realtime\.event"):
+        await RealtimeClient(provider=server).wait_for_next("zzz")
+
+
+async def test_a_handler_that_takes_nothing_is_called_without(server: Server) -> None:
+    client, called = RealtimeClient(provider=server), []
+    client.on("conversation.item.appended", lambda: called.append("sync"))
+
+    async def nothing() -> None:
+        called.append("async")
+
+    client.on("conversation.item.appended", nothing)
+    async with client:
+        await server.adds("i1")
+        await server.handled(client)
+    assert called == ["sync", "async"]

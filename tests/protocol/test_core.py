@@ -53,7 +53,7 @@ def test_rb_11_speech_cuts_the_item_to_what_was_heard_and_leaves_the_cancel_to_t
     listening.server(STARTED)
     assert listening.frames() == [cut("i1", 700)]
     assert listening.of(FlushPlayback) == [FlushPlayback(item_id="i1", at_ms=700)]
-    assert listening.of(Interrupted) == [Interrupted(item_id="i1", heard_ms=700, heard_text="")]
+    assert listening.of(Interrupted) == [Interrupted(item_id="i1", heard_ms=700, heard_text="", by_speech=True)]
 
 
 def test_rb_11_speech_over_a_server_that_does_not_interrupt_cancels_by_us(drive: Drive) -> None:

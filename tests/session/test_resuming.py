@@ -284,3 +284,12 @@ async def test_resuming_listens_no_longer_than_it_takes() -> None:
             await server.emit("error", error=error | {"event_id": refused["event_id"]})
         await handled(server, session)
         assert [item.id for item in session.history.items()] == ["a"]
+
+
+async def test_the_json_of_a_snapshot_is_taken_too_and_what_is_none_is_an_error() -> None:
+    async with agentkit.open(FakeServer()) as session:
+        data = session.snapshot().to_json()
+    async with agentkit.open(FakeServer()) as session:
+        assert await session.resume(data, settings=False) == ()
+        with pytest.raises(ValueError, match="snapshot"):
+            await session.resume(b"{}")

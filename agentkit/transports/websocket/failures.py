@@ -93,7 +93,7 @@ def connect_error(exc: BaseException, endpoint: Endpoint, options: ConnectOption
         )
     if isinstance(exc, OSError):
         return ConnectError(
-            f"{reached} could not be reached: {clean(exc.strerror or str(exc))}",
+            f"{reached} could not be reached: {clean(exc.strerror or str(exc) or type(exc).__name__)}",
             hint="Check the network connection and the proxy settings.",
         )
     # What is left are answers that break HTTP or the upgrade.
