@@ -18,6 +18,7 @@ from agentkit.client.handlers import waiting
 from agentkit.client.telling import Frame, Teller
 from agentkit.errors import AgentkitError, ServerError, SessionClosedError, SlowConsumerError
 from agentkit.events import (
+    AppEvent,
     ConversationUpdated,
     ErrorOccurred,
     Event,
@@ -38,6 +39,7 @@ logger = logging.getLogger("agentkit.client")
 CLOSE_SECONDS = 5.0
 """How long handlers may take over what has come before a disconnect; then they are cancelled."""
 TOLD = (
+    AppEvent,
     ConversationUpdated,
     ItemAppended,
     ItemCompleted,

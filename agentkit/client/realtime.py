@@ -73,7 +73,8 @@ class RealtimeAPI(EventHandlers):
         """Send an event, in either dialect's shape; it passes the layers and the engine's rules.
 
         Args:
-            name: The event's type; one that is not known here is sent as it is.
+            name: The event's type; one that is not known here is sent as it is, one that begins with ``app.`` is told
+                to the handlers of ``client.app...`` and goes no further.
             data: Its other fields.
 
         Raises:

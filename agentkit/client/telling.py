@@ -19,6 +19,7 @@ from agentkit.client.realtime import RealtimeAPI
 from agentkit.errors import AgentkitError, ConnectionLostError, ServerError
 from agentkit.events import (
     OTHER_NAMES,
+    AppEvent,
     ConversationUpdated,
     ErrorOccurred,
     Event,
@@ -87,6 +88,8 @@ class Teller:
             case ToolFinished(error=BaseException() as fault, name=name):
                 message = f"the tool {name} failed: {type(fault).__name__}: {fault}"
                 await self._say("error", partial(Failure, error=fault, message=message, code="tool_failed"))
+            case AppEvent(name=name, data=data):
+                await self._dispatch(self._realtime, f"client.{name}", payload=lambda: plain({"type": name, **data}))
             case Notice(level=level, code=code, message=message, hint=hint):
                 await self._say("notice", partial(Noticed, level=level, code=code, message=message, hint=hint))
             case SessionEnded(cause=cause, error=ended):

@@ -142,6 +142,7 @@ from agentkit.events.server import (
     UnknownEvent,
 )
 from agentkit.events.session import (
+    AppEvent,
     ConversationUpdated,
     ErrorOccurred,
     FlushPlayback,
@@ -198,6 +199,7 @@ __all__ = [
     "AnyPart",
     "AnyServerSession",
     "AnySettings",
+    "AppEvent",
     "Audio",
     "AudioFormat",
     "AudioInput",

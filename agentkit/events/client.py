@@ -112,7 +112,11 @@ AnyClientEvent: TypeAlias = (
 
 
 class UnknownClientEvent(ClientEvent, frozen=True, kw_only=True):
-    """An event of a type that this version does not know, for a server that does; it is sent as it is."""
+    """An event of a type that this version does not know, for a server that does; it is sent as it is.
+
+    One whose type begins with ``app.`` is the application's own: it passes the layers, becomes an ``AppEvent`` and
+    goes no further.
+    """
 
     wire_type: str  # type: ignore[misc]  # the one client event whose name on the wire differs by instance
     data: dict[str, object]

@@ -154,6 +154,15 @@ class ErrorOccurred(SessionEvent, frozen=True, kw_only=True):
     """The client event that caused it, where the server says which."""
 
 
+class AppEvent(SessionEvent, frozen=True, kw_only=True):
+    """An event of the application's own: sent as any client event, told to who listens, never to the server."""
+
+    wire_type = "app.event"
+    name: str
+    """Begins with ``app.``."""
+    data: dict[str, object]
+
+
 class SessionExpiring(SessionEvent, frozen=True, kw_only=True):
     """The server will end the session soon: time to go on in another one, by ``snapshot`` and ``resume``."""
 

@@ -14,6 +14,7 @@ from agentkit.errors import AgentkitError, LocalProtocolError
 from agentkit.events import (
     AnyItem,
     AnySettings,
+    AppEvent,
     ClientEvent,
     ConversationItemCreate,
     ConversationItemDelete,
@@ -34,6 +35,7 @@ from agentkit.events import (
     ServerEvent,
     SessionUpdate,
     TranscriptionSessionUpdate,
+    UnknownClientEvent,
 )
 from agentkit.protocol.audio import OutputAudio
 from agentkit.protocol.calls import Call, CallStatus, Ledger
@@ -47,6 +49,8 @@ from agentkit.protocol.settings import SettingsState
 from agentkit.protocol.taking import TurnTaking
 from agentkit.protocol.wanted import check_metadata, is_beside
 
+OWN = "app."
+"""How the types begin of events that are the application's own."""
 SENT = 256
 """Client events remembered, so that an error names what caused it."""
 
@@ -102,6 +106,7 @@ class Core:
             ConversationItemTruncate: self._truncate,
             ResponseCreate: self._response_create,
             ResponseCancel: self.responses.send_cancel,
+            UnknownClientEvent: self._unknown,
         }
 
     def next_id(self) -> str:
@@ -160,6 +165,11 @@ class Core:
     def _response_create(self, event: ResponseCreate) -> list[Effect]:
         check_metadata(event.response)
         return self.responses.want(event)
+
+    def _unknown(self, event: UnknownClientEvent) -> list[Effect]:
+        if event.wire_type.startswith(OWN):
+            return [Emit(AppEvent(name=event.wire_type, data=event.data))]
+        return [Transmit(event)]
 
     def _emptied(self, event: InputAudioBufferCommit | InputAudioBufferClear) -> list[Effect]:
         commit = isinstance(event, InputAudioBufferCommit)

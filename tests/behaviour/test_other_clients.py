@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 import agentkit
-from agentkit.events import ConversationItemCreate, FunctionCallOutputItem, FunctionTool, TurnCompleted
+from agentkit import RealtimeClient
+from agentkit.events import (
+    AppEvent,
+    ConversationItemCreate,
+    FunctionCallOutputItem,
+    FunctionTool,
+    TurnCompleted,
+    UnknownClientEvent,
+)
 
 if TYPE_CHECKING:
     from tests.behaviour.conftest import Held, Server
@@ -56,3 +64,38 @@ async def test_rb_09_a_tool_that_runs_here_too_gives_no_second_output(server: Se
         await answers_elsewhere(server, "c")
         held.release()
         await server.expect_nothing(session)
+
+
+# Events of the application's own
+
+
+async def test_rb_52_an_event_of_the_applications_own_passes_the_layers_and_never_the_wire(server: Server) -> None:
+    passed: list[str] = []
+
+    class Layer(agentkit.Middleware):
+        @agentkit.on(UnknownClientEvent)
+        async def note(self, event: UnknownClientEvent, call_next: agentkit.Next[UnknownClientEvent]) -> None:
+            passed.append(event.wire_type)
+            await call_next(event)
+
+    async with agentkit.open(server, middleware=[Layer()]) as session:
+        with session.subscribe(AppEvent) as own:
+            await session.send(UnknownClientEvent(wire_type="app.cursor", data={"x": 1}))
+            assert await anext(own) == AppEvent(name="app.cursor", data={"x": 1})
+        await server.expect_nothing(session)
+        await session.send(UnknownClientEvent(wire_type="vendor.ping", data={"n": 2}))
+        frame = await server.next("vendor.ping")
+        assert frame["n"] == 2
+    assert passed == ["app.cursor", "vendor.ping"]
+
+
+async def test_rb_52_a_client_is_told_of_its_own_events(server: Server) -> None:
+    client = RealtimeClient(provider=server)
+    told: list[object] = []
+    client.realtime.on("client.app.*", told.append)
+    async with client:
+        waiting = client.session.subscribe(AppEvent)
+        await client.realtime.send("app.cursor", {"x": 1})
+        await anext(waiting)
+        await server.expect_nothing(client.session)
+    assert told == [{"type": "app.cursor", "x": 1}]

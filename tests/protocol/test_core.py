@@ -8,6 +8,7 @@ import pytest
 
 from agentkit.errors import LocalProtocolError
 from agentkit.events import (
+    AppEvent,
     ConversationItemTruncate,
     FlushPlayback,
     InputAudioBufferAppend,
@@ -17,6 +18,7 @@ from agentkit.events import (
     MessageItem,
     OutputAudioBufferClear,
     ResponseSettings,
+    UnknownClientEvent,
 )
 from agentkit.protocol.core import SENT
 
@@ -286,3 +288,11 @@ def test_an_item_goes_where_it_is_told_to(drive: Drive) -> None:
     assert drive.frames() == [{"type": "conversation.item.delete", "item_id": "x"}]
     drive.run(drive.core.send_item(MessageItem(role="system"), previous_item_id="root"))
     assert drive.frames()[0]["previous_item_id"] == "root"
+
+
+def test_an_event_of_the_applications_own_goes_no_further(drive: Drive) -> None:
+    drive.send(UnknownClientEvent(wire_type="app.cursor", data={"x": 1}))
+    assert drive.of(AppEvent) == [AppEvent(name="app.cursor", data={"x": 1})]
+    assert drive.frames() == []
+    drive.send(UnknownClientEvent(wire_type="vendor.ping", data={"n": 2}))
+    assert drive.frames() == [{"type": "vendor.ping", "n": 2}]
