@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Awaitable, Callable
 
+import anyio
+
 from agentkit.events import FunctionTool, SessionEvent, ToolCallPending, ToolFinished, ToolStarted
 from agentkit.middleware import NextCall
 from agentkit.protocol import StartTool
@@ -34,6 +36,7 @@ class Calls:
         self._finished = finished
         self._timeout = timeout
         self._results: dict[str, ToolResult] = {}
+        self._cancellable: dict[str, anyio.CancelScope] = {}
         self._around: NextCall = self._body
         self._now = clock()
         self.running: set[str] = set()
@@ -74,7 +77,7 @@ class Calls:
         began = self._now()
         self.running.add(call.call_id)
         try:
-            result = await self._around(call)
+            result = await self._guarded(call)
         finally:
             self.running.discard(call.call_id)
             self._results.pop(call.call_id, None)
@@ -90,6 +93,25 @@ class Calls:
         self._finished(finished)
         await self._emit(finished)
         return result.output
+
+    async def _guarded(self, call: ToolCall) -> ToolResult:
+        """Run a call through the layers; one that an interruption cancels is answered all the same."""
+        tool = self.tools.get(call.name)
+        if not isinstance(tool, Tool) or tool.on_interrupt == "finish":
+            return await self._around(call)
+        with anyio.CancelScope() as scope:
+            self._cancellable[call.call_id] = scope
+            try:
+                return await self._around(call)
+            finally:
+                del self._cancellable[call.call_id]
+        return ToolResult.cancelled("the user interrupted")
+
+    def interrupted(self, call_id: str) -> None:
+        """The user has cut the agent off while this call runs: it is cancelled, if its tool says so."""
+        scope = self._cancellable.get(call_id)
+        if scope is not None:
+            scope.cancel()
 
     async def _body(self, call: ToolCall) -> ToolResult:
         """Run the tool itself; a layer that asks again gets the same result, for a body runs once."""

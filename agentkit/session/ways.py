@@ -254,7 +254,7 @@ class Ways(ABC):
             TurnBegan: lambda effect: self._turns.began(effect.turn),
             TurnOutput: lambda effect: self._turns.output(effect.turn),
             UpdateEnded: lambda effect: self._updates.ended(effect.event_id, effect.error),
-            CancelTool: lambda effect: None,  # a running tool finishes by default
+            CancelTool: lambda effect: self._calls.interrupted(effect.call_id),
             Suppress: lambda effect: None,  # the event was not handed on
         }
 

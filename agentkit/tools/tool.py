@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from types import FrameType
-from typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Generic, Literal, ParamSpec, TypeAlias, TypeVar, get_args, overload
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -40,6 +40,9 @@ R = TypeVar("R", covariant=True)
 DEFAULT_TIMEOUT = 30.0
 """Seconds that a body may take where neither the tool nor the session says otherwise."""
 
+OnInterrupt: TypeAlias = Literal["finish", "cancel"]
+"""``finish``: the call goes on, and its output is kept; ``cancel``: it is given up, and the model is told so."""
+
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
@@ -59,6 +62,8 @@ class Tool(Struct, Generic[P, R], frozen=True, kw_only=True, eq=False, dict=True
     """Seconds that the body may take; None leaves it to the session, `math.inf` means no limit."""
     examples: tuple[str, ...] = ()
     """Phrases with which a user may ask for it."""
+    on_interrupt: OnInterrupt = "finish"
+    """What becomes of a call that runs when the user cuts the agent off."""
     given_description: str | None = None
     """A description that stands in for the docstring's."""
 
@@ -68,6 +73,9 @@ class Tool(Struct, Generic[P, R], frozen=True, kw_only=True, eq=False, dict=True
                 f"{self.name!r} cannot be a tool's name, which is 1 to 64 of a-z, A-Z, 0-9, _ and -;"
                 " give another with name="
             )
+        if self.on_interrupt not in get_args(OnInterrupt):
+            known = ", ".join(get_args(OnInterrupt))
+            raise TypeError(f"tool {self.name}: on_interrupt is {self.on_interrupt!r}, and must be one of {known}")
         if self.timeout is not None and not self.timeout > 0:
             raise TypeError(f"tool {self.name}: timeout is {self.timeout}, and must be above 0 seconds, or None")
 
@@ -147,6 +155,7 @@ class Tool(Struct, Generic[P, R], frozen=True, kw_only=True, eq=False, dict=True
         description: str | UnsetType = UNSET,
         timeout: float | UnsetType | None = UNSET,
         examples: Iterable[str] | UnsetType = UNSET,
+        on_interrupt: OnInterrupt | UnsetType = UNSET,
     ) -> "Tool[P, R]":
         """Give the same tool with another description or policy; what is left out stays.
 
@@ -158,6 +167,7 @@ class Tool(Struct, Generic[P, R], frozen=True, kw_only=True, eq=False, dict=True
             given_description=self.given_description if description is UNSET else description,
             timeout=self.timeout if timeout is UNSET else timeout,
             examples=self.examples if examples is UNSET else _phrases(examples),
+            on_interrupt=self.on_interrupt if on_interrupt is UNSET else on_interrupt,
         )
 
     def bind(self, raw_arguments: str) -> dict[str, object]:
@@ -219,6 +229,7 @@ def tool(
     description: str | None = None,
     timeout: float | None = None,
     examples: Iterable[str] = (),
+    on_interrupt: OnInterrupt = "finish",
 ) -> Tool[P, R]: ...
 @overload
 def tool(
@@ -228,6 +239,7 @@ def tool(
     description: str | None = None,
     timeout: float | None = None,
     examples: Iterable[str] = (),
+    on_interrupt: OnInterrupt = "finish",
 ) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
 def tool(
     function: Callable[P, R] | None = None,
@@ -236,6 +248,7 @@ def tool(
     description: str | None = None,
     timeout: float | None = None,
     examples: Iterable[str] = (),
+    on_interrupt: OnInterrupt = "finish",
 ) -> Tool[P, R] | Callable[[Callable[P, R]], Tool[P, R]]:
     """Make a tool of a function, bound method, partial or object with `__call__`.
 
@@ -249,6 +262,8 @@ def tool(
         description: What the model is told instead of the docstring's text.
         timeout: Seconds that the body may take; None leaves it to the session, `math.inf` means no limit.
         examples: Phrases with which a user may ask for it.
+        on_interrupt: What becomes of a call that runs when the user cuts the agent off: it finishes, or is cancelled
+            (a plain function goes on in its thread, and its result is dropped).
 
     Raises:
         TypeError: The function cannot be a tool: a parameter that JSON cannot fill, an annotation that cannot
@@ -261,6 +276,7 @@ def tool(
             description=description,
             timeout=timeout,
             examples=examples,
+            on_interrupt=on_interrupt,
             frame=sys._getframe(1),
         )
     return _make(
@@ -269,6 +285,7 @@ def tool(
         description=description,
         timeout=timeout,
         examples=examples,
+        on_interrupt=on_interrupt,
         frame=sys._getframe(1),
     )
 
@@ -280,6 +297,7 @@ def _make(
     description: str | None,
     timeout: float | None,
     examples: Iterable[str],
+    on_interrupt: OnInterrupt,
     frame: FrameType,
 ) -> Tool[P, R]:
     if isinstance(function, Tool):
@@ -296,6 +314,7 @@ def _make(
         is_async=is_coroutine_function(function),
         timeout=timeout,
         examples=_phrases(examples),
+        on_interrupt=on_interrupt,
         given_description=description,
     )
 

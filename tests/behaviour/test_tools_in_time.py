@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 import agentkit
+from agentkit.events import ToolFinished
 
 if TYPE_CHECKING:
     from tests.behaviour.conftest import Held, Server
@@ -196,3 +197,25 @@ async def test_rb_40_the_output_of_a_cancelled_responses_tool_goes_and_asks_for_
         held.release()
         assert await server.output() == ("c", "done")
         await server.expect_nothing(session)
+
+
+async def test_rb_40_a_tool_that_says_so_is_cancelled_by_the_users_speech_and_answered(listening: Server) -> None:
+    began = anyio.Event()
+
+    @agentkit.tool(on_interrupt="cancel")
+    async def search() -> str:
+        """Search for long."""
+        began.set()
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async with agentkit.open(listening, tools=[search]) as session:
+        finished = session.subscribe(ToolFinished)
+        await listening.begins("r1")
+        await listening.calls_tool("c", "search")
+        await listening.ends("r1")
+        await began.wait()
+        await listening.emit("input_audio_buffer.speech_started", item_id="u1", audio_start_ms=0)
+        assert await listening.output() == ("c", "cancelled: the user interrupted")
+        assert (await anext(finished)).status == "cancelled"
+        await listening.expect_nothing(session)

@@ -214,3 +214,16 @@ def test_type_checkers_see_the_functions_own_signature(tmp_path: Path) -> None:
     assert notes[0].endswith('Revealed type is "str"')
     assert "Tool[[x: int]" in notes[1].replace("def (x: int)", "[x: int]")
     assert 'Argument 1 to "Tool" has incompatible type "str"; expected "int"' in notes[2] or "arg-type" in notes[2]
+
+
+def test_what_an_interruption_does_to_a_call_is_chosen_from_few() -> None:
+    @tool(on_interrupt="cancel")
+    def search() -> str:
+        """Search."""
+        return ""
+
+    assert search.on_interrupt == "cancel"
+    assert search.with_(on_interrupt="finish").on_interrupt == "finish"
+    assert search.with_(timeout=1).on_interrupt == "cancel"
+    with pytest.raises(TypeError, match="on_interrupt is 'stop', and must be one of finish, cancel"):
+        tool(search.function, on_interrupt="stop")  # type: ignore[call-overload]  # what a caller may write
