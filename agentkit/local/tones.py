@@ -127,7 +127,10 @@ def decode_tones(audio: bytes, format: AudioFormat) -> str:
         tones = len(_MARK_TONES)
         if frame is not None:
             text = _text_of(frame)
-            found.append(_LOST if text is None else text)
+            if text is not None:
+                found.append(text)
+            elif not ear.breaks_off(start, 2 * len(frame)):
+                found.append(_LOST)
             # After a damaged frame the next one may begin anywhere behind the mark.
             tones = tones if text is None else 2 * len(frame)
         free = ear.after(start, tones)
@@ -140,6 +143,7 @@ class _Ear:
     def __init__(self, samples: Floats, rate: float) -> None:
         self._tone = rate * TONE_MS / 1000
         self._size = int(self._tone)
+        self._end = self._size + len(samples)
         self._samples = np.pad(samples, self._size)
         self._probe = _probe(rate)
         # What the envelope lets through of a tone that fills it.
@@ -174,6 +178,10 @@ class _Ear:
         if head is None or head[-1] > MAX_FRAME:
             return head
         return self._bytes(start, len(head) + head[-1] + _CHECK_BYTES)
+
+    def breaks_off(self, start: int, tones: int) -> bool:
+        """Tell whether the sound ends before so many tones do."""
+        return self.after(start, tones) > self._end
 
     def after(self, place: int, tones: int) -> int:
         """Return the place so many tones later."""
