@@ -32,6 +32,9 @@ class Commands(Ways):
                 await self._apply_whole(self._without(effect, exc))
                 if not go_on:
                     await self._apply_whole(self._given_up(effects[index + 1 :], exc))
+                    await self._apply_whole(
+                        self._core.responses.release()
+                    )  # others may have counted on what is left out
                     raise
                 first = first or exc
             except BaseException:  # cancelled: the core counts on what it has asked for all the same
@@ -52,6 +55,7 @@ class Commands(Ways):
                 cut = LocalProtocolError(f"the caller was cancelled before {event.wire_type} had passed the layers")
                 rest = [*self._without(first, cut), *rest]
         await self._apply(rest)
+        await self._apply(self._core.responses.release())  # others may have counted on what is left
 
     def _given_up(self, effects: list[Effect], error: AgentkitError) -> list[Effect]:
         """Return what is left of a command whose caller is told of an error: what the core does by itself."""

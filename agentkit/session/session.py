@@ -24,10 +24,8 @@ from agentkit.events import (
     OutputText,
     ResponseCreate,
     ResponseSettings,
-    ServerSession,
     Settings,
     TurnDetection,
-    merge_settings,
 )
 from agentkit.protocol import Propose
 from agentkit.session.listening import Listening
@@ -378,9 +376,7 @@ class Session(Listening):
         """Return the settings and the conversation as they are now; ``to_json`` writes them down."""
         from agentkit.session.snapshot import Snapshot  # only some sessions are kept
 
-        confirmed = self.settings
-        settings = merge_settings(Settings(), confirmed) if isinstance(confirmed, ServerSession) else None
-        return Snapshot(settings=settings, entries=tuple(self.history.entries()))
+        return Snapshot(settings=self.settings, entries=tuple(self.history.entries()))
 
     async def resume(
         self, snapshot: "Snapshot | bytes | str", *, settings: bool = True, timeout: float = RESUME_SECONDS

@@ -54,18 +54,20 @@ async def test_a_cancelled_interruption_stops_the_agent_all_the_same() -> None:
         assert await types(server, 1) == ["response.cancel"]
 
 
-async def test_a_cancelled_release_leaves_no_create_behind_for_ever() -> None:
+@pytest.mark.parametrize("reply", [False, True])
+async def test_a_cancelled_release_leaves_no_create_behind_for_ever(reply: bool) -> None:
     server = FakeServer()
     async with agentkit.open(server, middleware=[Holding()]) as session:
         await session.press()
         await session.append_audio(bytes(48 * 300))
         await session.send_text("hello")
         with anyio.move_on_after(0.01):
-            await session.release(reply=False)
+            await session.release(reply=reply)
         assert await types(server, 3) == ["input_audio_buffer.append", ITEM, CREATE]
 
 
-async def test_a_guard_that_fails_on_a_commit_does_not_wedge_the_creates() -> None:
+@pytest.mark.parametrize("reply", [False, True])
+async def test_a_guard_that_fails_on_a_commit_does_not_wedge_the_creates(reply: bool) -> None:
     server = FakeServer()
 
     class Failing(Middleware):
@@ -80,7 +82,7 @@ async def test_a_guard_that_fails_on_a_commit_does_not_wedge_the_creates() -> No
         await session.append_audio(bytes(48 * 300))
         await session.send_text("hello")
         with pytest.raises(agentkit.MiddlewareError):
-            await session.release(reply=False)
+            await session.release(reply=reply)
         assert await types(server, 3) == ["input_audio_buffer.append", ITEM, CREATE]
 
 

@@ -186,9 +186,12 @@ async def test_the_settings_of_a_transcription_session_are_asked_for_as_they_are
     assert [update["session"] for update in server.updates] == [{"type": "transcription", "include": ["x"]}]
 
 
-async def test_a_session_without_settings_has_a_snapshot_without_them() -> None:
-    async with agentkit.open(FakeServer(session={"type": "transcription", "id": "sess_1"})) as session:
-        assert session.snapshot() == Snapshot()
+async def test_a_transcription_session_keeps_its_settings_and_nothing_that_only_a_server_says() -> None:
+    said = {"type": "transcription", "id": "sess_1", "include": ["logprobs"]}
+    async with agentkit.open(FakeServer(session=said)) as session:
+        kept = session.snapshot()
+    assert kept == Snapshot(settings=agentkit.TranscriptionSettings(include=("logprobs",)))
+    assert Snapshot.from_json(kept.to_json()) == kept
 
 
 # What goes wrong
