@@ -199,6 +199,11 @@ class MiddlewareError(AgentkitError):
 class ToolError(AgentkitError):
     """Raised by a tool to tell the model what went wrong; the message is shown to the model as it is."""
 
+    def __init__(self, *args: object, retry: bool = False) -> None:
+        super().__init__(*args)
+        self.retry = retry
+        """Whether trying again may help; a tool with ``retries`` then runs again."""
+
 
 class ToolArgumentsError(ToolError):
     """The arguments of a call do not fit the tool; the tool's body did not run."""

@@ -11,7 +11,9 @@ paths, so it goes to the log.
 import asyncio
 import dis
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+import traceback
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from functools import partial
 
 import anyio
@@ -21,11 +23,17 @@ from anyio.lowlevel import checkpoint_if_cancelled
 from msgspec import Struct
 
 from agentkit.errors import ToolError
+from agentkit.masking import Masker
 from agentkit.tools.cancellation import is_due, native_cancels
 from agentkit.tools.output import OutputError
 from agentkit.tools.results import ToolResult
+from agentkit.tools.secrets import hidden
 
 logger = logging.getLogger("agentkit.tools")
+
+RETRY_SECONDS = 0.25
+"""Before a body runs again; twice as much before each further time."""
+MAX_RETRY_SECONDS = 5.0
 
 _RAISE = dis.opmap["RAISE_VARARGS"]
 _INTERRUPT_HANDLERS = ("asyncio.runners", "trio._core._ki")
@@ -47,6 +55,10 @@ class Body(Struct, frozen=True, kw_only=True):
     function: Callable[..., object]
     arguments: Mapping[str, object]
     is_async: bool
+    partial: Callable[[object], None] | None = None
+    """Takes each value of an async generator; None for other functions."""
+    secrets: tuple[str, ...] = ()
+    """Texts that are not written to the log."""
 
 
 async def run_body(body: Body, limits: Limits) -> ToolResult:
@@ -74,15 +86,40 @@ async def run_body(body: Body, limits: Limits) -> ToolResult:
         else:
             await _yield_to_cancellation(error, cancels)
         if not scope.cancel_called:
-            return _failure(body.name, error, limits)
-        logger.error("tool %s failed while it was stopped for taking too long", body.name, exc_info=error)
+            return _failure(body, error, limits)
+        _log(body, "failed while it was stopped for taking too long", error)
     if result is None:
         kind = "it was cancelled" if body.is_async else "its thread is abandoned, and runs on"
         logger.warning("tool %s timed out after %g s; %s", body.name, limits.seconds, kind)
         return ToolResult.timed_out(body.name, limits.seconds)
     if isinstance(result.error, OutputError):
-        logger.error("tool %s: %s", body.name, result.error)
+        logger.error("tool %s: %s", body.name, hidden(str(result.error), body.secrets))
     return result
+
+
+def longest(seconds: float, retries: int) -> float:
+    """Return the seconds after which the last try of a body has ended, where each may take ``seconds``."""
+    return seconds * (retries + 1) + sum(map(_wait, range(1, retries + 1)))
+
+
+async def worth_another_try(name: str, result: ToolResult, attempt: int) -> bool:
+    """Tell whether a body should run again, after waiting a while where it should.
+
+    A ToolError is its author's answer to the model, so it stands, unless it says ``retry``.
+    """
+    error = result.error
+    failed = result.status == "timeout" or (
+        result.status == "error" and (error.retry if isinstance(error, ToolError) else True)
+    )
+    if failed:
+        logger.info("tool %s is run again after try %d: %s", name, attempt, result.output)
+        await anyio.sleep(_wait(attempt))
+    return failed
+
+
+def _wait(attempt: int) -> float:
+    wait: float = RETRY_SECONDS * 2 ** (attempt - 1)
+    return min(wait, MAX_RETRY_SECONDS)
 
 
 def failure_text(name: str, error: BaseException) -> str:
@@ -97,12 +134,24 @@ def failure_text(name: str, error: BaseException) -> str:
     return f"{name} failed: {type(error).__name__}"
 
 
-def _failure(name: str, error: BaseException, limits: Limits) -> ToolResult:
+def _failure(body: Body, error: BaseException, limits: Limits) -> ToolResult:
     if isinstance(error, ToolError):
-        logger.info("tool %s answered with %s", name, type(error).__name__)
+        logger.info("tool %s answered with %s", body.name, type(error).__name__)
     else:
-        logger.error("tool %s failed", name, exc_info=error)
-    return ToolResult.failed(failure_text(name, error), error=error, max_bytes=limits.max_bytes)
+        _log(body, "failed", error)
+    return ToolResult.failed(failure_text(body.name, error), error=error, max_bytes=limits.max_bytes)
+
+
+def _log(body: Body, what: str, error: BaseException) -> None:
+    """Write a failure to the log with its traceback; as a text where that holds a secret, which is left out then."""
+    if not logger.isEnabledFor(logging.ERROR):
+        return
+    trace = "".join(traceback.format_exception(error))
+    shown = Masker().text(hidden(trace, body.secrets))
+    if shown == trace:
+        logger.error("tool %s %s", body.name, what, exc_info=error)
+    else:
+        logger.error("tool %s %s\n%s", body.name, what, shown)
 
 
 class _Outcome(Struct, frozen=True):
@@ -119,7 +168,7 @@ async def _in_worker(body: Body, limits: Limits) -> ToolResult:
         partial(_in_thread, body, limits), abandon_on_cancel=True, limiter=limits.limiter
     )
     if isinstance(outcome.end, BaseException):
-        return _failure(body.name, outcome.end, limits)
+        return _failure(body, outcome.end, limits)
     if isinstance(outcome.end, ToolResult):
         return outcome.end
     # A plain function may give an awaitable: a wrapper around a coroutine function does.
@@ -137,6 +186,12 @@ def _in_thread(body: Body, limits: Limits) -> _Outcome:
 
 async def _in_task(body: Body, limits: Limits) -> ToolResult:
     value = body.function(**body.arguments)
+    if body.partial is not None and isinstance(value, AsyncGenerator):
+        last: object = None
+        async with aclosing(value) as values:
+            async for last in values:
+                body.partial(last)
+        return ToolResult.of(last, max_bytes=limits.max_bytes)
     return ToolResult.of(await value if isinstance(value, Awaitable) else value, max_bytes=limits.max_bytes)
 
 

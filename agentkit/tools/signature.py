@@ -116,12 +116,19 @@ def is_coroutine_function(function: Function) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
 
+def is_async_generator(function: Function) -> bool:
+    """Whether a call gives an async generator."""
+    return inspect.isasyncgenfunction(function) or inspect.isasyncgenfunction(type(function).__call__)
+
+
 def _refuse_kind(function: Function, home: Function, called: str) -> None:
     if isinstance(function, type):
         raise TypeError(f"{called} cannot be a tool: it is a class; give a function")
     for candidate in (function, type(function).__call__):
-        if inspect.isgeneratorfunction(candidate) or inspect.isasyncgenfunction(candidate):
-            raise TypeError(f"{called} cannot be a tool: it is a generator; return the whole result instead")
+        if inspect.isgeneratorfunction(candidate):
+            raise TypeError(
+                f"{called} cannot be a tool: it is a generator; return the whole result, or make it `async def`"
+            )
     outer = getattr(home, "__qualname__", "").rpartition(".")[0]
     first = next(iter(getattr(getattr(home, "__code__", None), "co_varnames", ())), None)
     if function is home and outer and not outer.endswith("<locals>") and first in ("self", "cls"):

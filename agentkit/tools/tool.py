@@ -6,11 +6,12 @@ agentkit.tools.running.
 
 import copy
 import functools
+import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from types import FrameType
-from typing import TYPE_CHECKING, Generic, Literal, ParamSpec, TypeAlias, TypeVar, get_args, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, Unpack, overload
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -21,11 +22,14 @@ from agentkit.tools.context import ToolCall, ToolContext
 from agentkit.tools.declared import Declared
 from agentkit.tools.docs import Docs, read_docs
 from agentkit.tools.output import MAX_OUTPUT_BYTES
+from agentkit.tools.policy import Policy, PolicyOptions
 from agentkit.tools.results import ToolResult
 from agentkit.tools.schema import Schema
+from agentkit.tools.secrets import secret_values
 from agentkit.tools.signature import (
     Parameters,
     describe,
+    is_async_generator,
     is_coroutine_function,
     read_signature,
     written_function,
@@ -39,9 +43,6 @@ R = TypeVar("R", covariant=True)
 
 DEFAULT_TIMEOUT = 30.0
 """Seconds that a body may take where neither the tool nor the session says otherwise."""
-
-OnInterrupt: TypeAlias = Literal["finish", "cancel"]
-"""``finish``: the call goes on, and its output is kept; ``cancel``: it is given up, and the model is told so."""
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
@@ -58,12 +59,12 @@ class Tool(Struct, Generic[P, R], frozen=True, kw_only=True, eq=False, dict=True
     """What its arguments must be."""
     is_async: bool
     """Whether the body runs in the calling task; otherwise it runs in a worker thread."""
-    timeout: float | None = None
-    """Seconds that the body may take; None leaves it to the session, `math.inf` means no limit."""
+    streams: bool = False
+    """Whether the body is an async generator, whose values are partial results."""
+    policy: Policy = Policy()
+    """What may be done with it."""
     examples: tuple[str, ...] = ()
     """Phrases with which a user may ask for it."""
-    on_interrupt: OnInterrupt = "finish"
-    """What becomes of a call that runs when the user cuts the agent off."""
     given_description: str | None = None
     """A description that stands in for the docstring's."""
 
@@ -73,11 +74,11 @@ class Tool(Struct, Generic[P, R], frozen=True, kw_only=True, eq=False, dict=True
                 f"{self.name!r} cannot be a tool's name, which is 1 to 64 of a-z, A-Z, 0-9, _ and -;"
                 " give another with name="
             )
-        if self.on_interrupt not in get_args(OnInterrupt):
-            known = ", ".join(get_args(OnInterrupt))
-            raise TypeError(f"tool {self.name}: on_interrupt is {self.on_interrupt!r}, and must be one of {known}")
-        if self.timeout is not None and not self.timeout > 0:
-            raise TypeError(f"tool {self.name}: timeout is {self.timeout}, and must be above 0 seconds, or None")
+        if not self.policy.secret:
+            return
+        unknown = sorted(self.policy.secret - set(_properties(self.parameters)))
+        if unknown:
+            raise TypeError(f"tool {self.name}: it has no parameter {', '.join(unknown)} that could be secret")
 
     @classmethod
     def from_definition(
@@ -85,16 +86,25 @@ class Tool(Struct, Generic[P, R], frozen=True, kw_only=True, eq=False, dict=True
         definition: Mapping[str, object],
         function: Callable[..., R],
         *,
-        timeout: float | None = None,
+        context: str | None = None,
         examples: Iterable[str] = (),
+        **policy: Unpack[PolicyOptions],
     ) -> "Tool[..., R]":
         """Make a tool of a definition in the protocol's form.
 
         The function gets the arguments by name, as JSON has them. They are checked against the definition where
         it says one thing only (types, choices, required and unknown names); the rest is the function's to check.
 
+        Args:
+            definition: Its ``name``, ``description`` and ``parameters``.
+            function: What to call.
+            context: The parameter of the function that receives the ``ToolContext``, where one does.
+            examples: Phrases with which a user may ask for it.
+            policy: The fields of ``Policy``.
+
         Raises:
-            TypeError: The definition has no fit name, or its parameters are not a JSON Schema of an object.
+            TypeError: The definition has no fit name, its parameters are not a JSON Schema of an object, or the policy
+                does not fit.
         """
         parameters = definition.get("parameters")
         schema = {"type": "object", "properties": {}} if parameters is None else parameters
@@ -104,9 +114,10 @@ class Tool(Struct, Generic[P, R], frozen=True, kw_only=True, eq=False, dict=True
         return Tool(
             name=str(name or ""),
             function=function,
-            signature=Declared(given=copy.deepcopy(schema)),
-            is_async=is_coroutine_function(function),
-            timeout=timeout,
+            signature=Declared(given=copy.deepcopy(schema), context_names=() if context is None else (context,)),
+            is_async=is_coroutine_function(function) or is_async_generator(function),
+            streams=is_async_generator(function),
+            policy=Policy().changed(policy),
             examples=tuple(examples),
             given_description=str(definition.get("description") or ""),
         )
@@ -153,11 +164,10 @@ class Tool(Struct, Generic[P, R], frozen=True, kw_only=True, eq=False, dict=True
         self,
         *,
         description: str | UnsetType = UNSET,
-        timeout: float | UnsetType | None = UNSET,
         examples: Iterable[str] | UnsetType = UNSET,
-        on_interrupt: OnInterrupt | UnsetType = UNSET,
+        **policy: Unpack[PolicyOptions],
     ) -> "Tool[P, R]":
-        """Give the same tool with another description or policy; what is left out stays.
+        """Give the same tool with another description, examples or policy; what is left out stays.
 
         Raises:
             TypeError: A value that a tool cannot have.
@@ -165,9 +175,8 @@ class Tool(Struct, Generic[P, R], frozen=True, kw_only=True, eq=False, dict=True
         return msgspec.structs.replace(
             self,
             given_description=self.given_description if description is UNSET else description,
-            timeout=self.timeout if timeout is UNSET else timeout,
             examples=self.examples if examples is UNSET else _phrases(examples),
-            on_interrupt=self.on_interrupt if on_interrupt is UNSET else on_interrupt,
+            policy=_policy(self.name, self.policy, policy),
         )
 
     def bind(self, raw_arguments: str) -> dict[str, object]:
@@ -192,33 +201,71 @@ class Tool(Struct, Generic[P, R], frozen=True, kw_only=True, eq=False, dict=True
     ) -> ToolResult:
         """Answer a call: bad arguments, a failure, a timeout and an odd value each become a result.
 
-        A plain function that does not end in time goes on in its thread; a coroutine is cancelled, and waited
-        for.
+        A plain function that does not end in time goes on in its thread; a coroutine is cancelled, and waited for.
+        Nobody is asked for approval here.
 
         Args:
             call: The call, as the model made it.
             context: What a parameter annotated `ToolContext` receives; None gives one with the call alone.
             default_timeout: Seconds for a tool that has no timeout of its own.
-            max_bytes: How much UTF-8 of the output is sent.
+            max_bytes: How much UTF-8 of the output is sent, where the tool's policy says nothing.
             limiter: How many worker threads may run at once; None is anyio's own limit.
 
         Raises:
             BaseException: Cancellation of the surroundings, and a Ctrl-C from the terminal; nothing else.
         """
-        from agentkit.tools.running import Body, Limits, run_body
-
         try:
             arguments = self.bind(call.raw_arguments)
         except ToolArgumentsError as error:
             return ToolResult.invalid(error)
-        if self.signature.context_names:
-            given = ToolContext(call=call) if context is None else context
-            arguments |= dict.fromkeys(self.signature.context_names, given)
-        seconds = default_timeout if self.timeout is None else self.timeout
-        return await run_body(
-            Body(name=self.name, function=self.function, arguments=arguments, is_async=self.is_async),
-            Limits(seconds=seconds, max_bytes=max_bytes, limiter=limiter),
+        return await self.run_bound(
+            arguments,
+            ToolContext(call=call) if context is None else context,
+            default_timeout=default_timeout,
+            max_bytes=max_bytes,
+            limiter=limiter,
+            secrets=secret_values(call.raw_arguments, self.policy.secret),
         )
+
+    async def run_bound(
+        self,
+        arguments: Mapping[str, object],
+        context: ToolContext,
+        *,
+        default_timeout: float = DEFAULT_TIMEOUT,
+        max_bytes: int = MAX_OUTPUT_BYTES,
+        limiter: "CapacityLimiter | None" = None,
+        secrets: tuple[str, ...] = (),
+    ) -> ToolResult:
+        """Answer a call as ``run`` does, with arguments that ``bind`` has given; again where the policy says so.
+
+        Args:
+            secrets: Texts that are not written to the log.
+        """
+        from agentkit.tools.running import Body, Limits, run_body, worth_another_try
+
+        policy = self.policy
+        limits = Limits(
+            seconds=default_timeout if policy.timeout is None else policy.timeout,
+            max_bytes=max_bytes if policy.max_result_bytes is None else policy.max_result_bytes,
+            limiter=limiter,
+        )
+        attempt = 1
+        while True:
+            given = {**arguments, **dict.fromkeys(self.signature.context_names, context)}
+            body = Body(
+                name=self.name,
+                function=self.function,
+                arguments=given,
+                is_async=self.is_async,
+                partial=context.tell_partial if self.streams else None,
+                secrets=secrets,
+            )
+            result = await run_body(body, limits)
+            if attempt > policy.retries or not await worth_another_try(self.name, result, attempt):
+                return result
+            attempt += 1
+            context = msgspec.structs.replace(context, attempt=attempt)
 
 
 @overload
@@ -227,9 +274,8 @@ def tool(
     *,
     name: str | None = None,
     description: str | None = None,
-    timeout: float | None = None,
     examples: Iterable[str] = (),
-    on_interrupt: OnInterrupt = "finish",
+    **policy: Unpack[PolicyOptions],
 ) -> Tool[P, R]: ...
 @overload
 def tool(
@@ -237,18 +283,16 @@ def tool(
     *,
     name: str | None = None,
     description: str | None = None,
-    timeout: float | None = None,
     examples: Iterable[str] = (),
-    on_interrupt: OnInterrupt = "finish",
+    **policy: Unpack[PolicyOptions],
 ) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
 def tool(
     function: Callable[P, R] | None = None,
     *,
     name: str | None = None,
     description: str | None = None,
-    timeout: float | None = None,
     examples: Iterable[str] = (),
-    on_interrupt: OnInterrupt = "finish",
+    **policy: Unpack[PolicyOptions],
 ) -> Tool[P, R] | Callable[[Callable[P, R]], Tool[P, R]]:
     """Make a tool of a function, bound method, partial or object with `__call__`.
 
@@ -256,38 +300,31 @@ def tool(
     annotation, its default and what the docstring says of it. A parameter annotated `ToolContext` receives
     the context instead. What a partial already fills in is not shown.
 
+    An async generator tells its progress by what it yields: each value is a ``ToolProgress``, the last is the result.
+
     Args:
         function: What to call.
         name: The tool's name; the function's own by default.
         description: What the model is told instead of the docstring's text.
-        timeout: Seconds that the body may take; None leaves it to the session, `math.inf` means no limit.
         examples: Phrases with which a user may ask for it.
-        on_interrupt: What becomes of a call that runs when the user cuts the agent off: it finishes, or is cancelled
-            (a plain function goes on in its thread, and its result is dropped).
+        policy: What may be done with it, the fields of ``Policy``: ``timeout``, ``retries``, ``idempotent``,
+            ``effects``, ``approve`` (a mode, or an ``Approval``), ``concurrency``, ``on_interrupt``, ``reply``,
+            ``background``, ``progress``, ``filler``, ``max_result_bytes`` and ``secret``.
 
     Raises:
         TypeError: The function cannot be a tool: a parameter that JSON cannot fill, an annotation that cannot
-            be resolved, a generator, or a name that does not fit.
+            be resolved, a generator, a name or a policy that does not fit.
     """
-    if function is None:
-        return lambda target: _make(
-            target,
-            name=name,
-            description=description,
-            timeout=timeout,
-            examples=examples,
-            on_interrupt=on_interrupt,
-            frame=sys._getframe(1),
+    frame = sys._getframe(1)
+
+    def make(target: Callable[P, R]) -> Tool[P, R]:
+        return _make(
+            target, name=name, description=description, examples=examples, policy=policy, frame=sys._getframe(1)
         )
-    return _make(
-        function,
-        name=name,
-        description=description,
-        timeout=timeout,
-        examples=examples,
-        on_interrupt=on_interrupt,
-        frame=sys._getframe(1),
-    )
+
+    if function is None:
+        return make
+    return _make(function, name=name, description=description, examples=examples, policy=policy, frame=frame)
 
 
 def _make(
@@ -295,9 +332,8 @@ def _make(
     *,
     name: str | None,
     description: str | None,
-    timeout: float | None,
     examples: Iterable[str],
-    on_interrupt: OnInterrupt,
+    policy: PolicyOptions,
     frame: FrameType,
 ) -> Tool[P, R]:
     if isinstance(function, Tool):
@@ -307,16 +343,30 @@ def _make(
     # Types local to where the tool is made are found only there, and mean something to that module only.
     home = written_function(function)
     near = frame.f_locals if getattr(home, "__globals__", None) is frame.f_globals else {}
+    signature = read_signature(function, near)
+    called = name or describe(function).rpartition(".")[2]
     return Tool(
-        name=name or describe(function).rpartition(".")[2],
+        name=called,
         function=function,
-        signature=read_signature(function, near),
-        is_async=is_coroutine_function(function),
-        timeout=timeout,
+        signature=signature,
+        is_async=is_coroutine_function(function) or is_async_generator(function),
+        streams=is_async_generator(function),
+        policy=_policy(called, Policy(), policy),
         examples=_phrases(examples),
-        on_interrupt=on_interrupt,
         given_description=description,
     )
+
+
+def _policy(name: str, policy: Policy, options: PolicyOptions) -> Policy:
+    try:
+        return policy.changed(options) if options else policy
+    except TypeError as error:
+        raise TypeError(f"tool {name}: {error}") from error
+
+
+def _properties(schema: Schema) -> Iterable[str]:
+    properties: Any = schema.get("properties")
+    return properties if isinstance(properties, dict) else ()
 
 
 def _phrases(examples: Iterable[str]) -> tuple[str, ...]:
@@ -327,4 +377,6 @@ def _phrases(examples: Iterable[str]) -> tuple[str, ...]:
 
 def _doc(function: Callable[..., object]) -> str | None:
     """Find the docstring; an object that is called may have it on its class."""
-    return written_function(function).__doc__ or type(function).__doc__
+    own = written_function(function).__doc__
+    plain = inspect.isroutine(function) or isinstance(function, functools.partial)  # whose classes' say nothing of it
+    return own if own or plain else type(function).__doc__

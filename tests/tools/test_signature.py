@@ -2,7 +2,7 @@
 
 import enum
 import functools
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import pytest
@@ -18,10 +18,6 @@ class Unit(enum.Enum):
 
 
 def gen(a: int) -> Iterator[int]:
-    yield a
-
-
-async def agen(a: int) -> AsyncIterator[int]:
     yield a
 
 
@@ -68,8 +64,7 @@ class Native:
         (varied, "varied cannot be a tool: parameter 'args': *args cannot be described to a model"),
         (named, "named cannot be a tool: parameter 'kwargs': **kwargs cannot be described to a model"),
         (placed, "placed cannot be a tool: parameter 'a': it is positional-only"),
-        (gen, "gen cannot be a tool: it is a generator; return the whole result instead"),
-        (agen, "agen cannot be a tool: it is a generator"),
+        (gen, "gen cannot be a tool: it is a generator; return the whole result, or make it `async def`"),
         (functools.partial(gen, a=1), "gen cannot be a tool: it is a generator"),
         (Stream(), "Stream cannot be a tool: it is a generator"),
         (Service, "Service cannot be a tool: it is a class; give a function"),

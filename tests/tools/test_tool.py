@@ -56,7 +56,7 @@ def test_a_definition_may_be_changed_without_changing_the_tool() -> None:
 
 
 def test_a_tool_keeps_its_policy() -> None:
-    assert (weather.timeout, weather.examples, weather.is_async) == (5, ("how is the weather in Turin?",), False)
+    assert (weather.policy.timeout, weather.examples, weather.is_async) == (5, ("how is the weather in Turin?",), False)
     assert repr(weather) == "<Tool weather>"
 
 
@@ -73,14 +73,14 @@ def test_a_description_may_be_given() -> None:
 def test_a_tool_under_another_name_is_the_same_otherwise() -> None:
     other = weather.renamed("forecast-2")
     assert other.definition() == {**weather.definition(), "name": "forecast-2"}
-    assert other.timeout == 5
+    assert other.policy == weather.policy
 
 
 def test_a_tool_with_another_policy_keeps_the_rest() -> None:
     other = weather.with_(timeout=None, description="New.", examples=["rain?"])
-    assert (other.timeout, other.description, other.examples) == (None, "New.", ("rain?",))
+    assert (other.policy.timeout, other.description, other.examples) == (None, "New.", ("rain?",))
     same = weather.with_()
-    assert (same.timeout, same.description, same.examples) == (5, weather.description, weather.examples)
+    assert (same.policy.timeout, same.description, same.examples) == (5, weather.description, weather.examples)
 
 
 @pytest.mark.parametrize("name", ["http-get", "a", "A_1", "x" * 64])
@@ -161,7 +161,7 @@ GIVEN = {
 def test_a_tool_from_a_definition_tells_the_definition() -> None:
     made = Tool.from_definition(GIVEN, lambda **arguments: arguments, timeout=1, examples=["look"])
     assert made.definition() == GIVEN
-    assert (made.timeout, made.examples) == (1, ("look",))
+    assert (made.policy.timeout, made.examples) == (1, ("look",))
 
 
 @pytest.mark.anyio
@@ -214,16 +214,3 @@ def test_type_checkers_see_the_functions_own_signature(tmp_path: Path) -> None:
     assert notes[0].endswith('Revealed type is "str"')
     assert "Tool[[x: int]" in notes[1].replace("def (x: int)", "[x: int]")
     assert 'Argument 1 to "Tool" has incompatible type "str"; expected "int"' in notes[2] or "arg-type" in notes[2]
-
-
-def test_what_an_interruption_does_to_a_call_is_chosen_from_few() -> None:
-    @tool(on_interrupt="cancel")
-    def search() -> str:
-        """Search."""
-        return ""
-
-    assert search.on_interrupt == "cancel"
-    assert search.with_(on_interrupt="finish").on_interrupt == "finish"
-    assert search.with_(timeout=1).on_interrupt == "cancel"
-    with pytest.raises(TypeError, match="on_interrupt is 'stop', and must be one of finish, cancel"):
-        tool(search.function, on_interrupt="stop")  # type: ignore[call-overload]  # what a caller may write
