@@ -68,13 +68,60 @@ class FlushPlayback(SessionEvent, frozen=True, kw_only=True):
 
 
 class ToolStarted(SessionEvent, frozen=True, kw_only=True):
-    """A tool's body is about to run."""
+    """A call begins: the layers around it, an approval where its tool needs one, then its body."""
 
     wire_type = "tool.started"
     call_id: str
     name: str
     arguments: str
-    """JSON as the model wrote it."""
+    """JSON as the model wrote it; ``***`` stands for each secret argument."""
+    background: bool = False
+    """Whether the turn goes on without it."""
+
+
+class ToolProgress(SessionEvent, frozen=True, kw_only=True):
+    """A call that runs tells how far it has come."""
+
+    wire_type = "tool.progress"
+    call_id: str
+    name: str
+    message: str = ""
+    done: float | None = None
+    """From 0 to 1, where the tool knows it."""
+    partial: object = None
+    """What a tool that is an async generator yielded."""
+
+
+class ApprovalRequested(SessionEvent, frozen=True, kw_only=True):
+    """A call waits for a person's approval, by ``session.approvals``."""
+
+    wire_type = "approval.requested"
+    call_id: str
+    """Names the approval, too; of a tool that the server runs, its approval request's item id."""
+    name: str
+    arguments: str
+    """Exactly what would run, as JSON; ``***`` stands for each secret argument."""
+    effects: str = "writes"
+    """``reads``, ``writes`` or ``dangerous``."""
+    seconds: float | None = None
+    """How long it waits; None is for as long as the session lasts."""
+    server_label: str | None = None
+    """Of a tool that the server runs: which MCP server's it is."""
+
+
+class ApprovalDecided(SessionEvent, frozen=True, kw_only=True):
+    """An approval was given or refused."""
+
+    wire_type = "approval.decided"
+    call_id: str
+    name: str
+    approved: bool
+    by: str
+    """``person``, ``timeout``, or ``cancelled`` where the call was given up meanwhile."""
+    reason: str = ""
+    """Why it was refused; the model is told."""
+    edited: bool = False
+    """Whether the arguments were changed."""
 
 
 class ToolFinished(SessionEvent, frozen=True, kw_only=True):
@@ -89,9 +136,11 @@ class ToolFinished(SessionEvent, frozen=True, kw_only=True):
     """``ok``, ``error``, ``timeout``, ``refused``, ``cancelled``, ``unknown`` or ``invalid``."""
     seconds: float
     result: object = None
-    """What the tool returned, as it was."""
+    """What the tool returned, as it was; as text, where it holds a secret argument, which is masked."""
     error: BaseException | None = None
     """What its body raised; the model is not told of it, but by a ``ToolError``."""
+    background: bool = False
+    """Whether the turn went on without it."""
 
     @property
     def ok(self) -> bool:
@@ -112,6 +161,8 @@ class TurnCompleted(SessionEvent, frozen=True, kw_only=True):
     """The agent has answered and will do nothing more by itself."""
 
     wire_type = "turn.completed"
+    turn: int = 0
+    """Its number in the session, from 1; what waits for the turn knows it by that."""
     status: str
     """The last response's: ``completed``, ``cancelled``, ``incomplete`` or ``failed``."""
     text: str
@@ -161,6 +212,30 @@ class AppEvent(SessionEvent, frozen=True, kw_only=True):
     name: str
     """Begins with ``app.``."""
     data: dict[str, object]
+
+
+class Reconnecting(SessionEvent, frozen=True, kw_only=True):
+    """The connection was lost, or could not be opened again; another try follows."""
+
+    wire_type = "session.reconnecting"
+    attempt: int
+    """Which try follows, from 1."""
+    of: int
+    """How many there are at most."""
+    seconds: float
+    """Until then."""
+    error: BaseException | None = None
+    """What went wrong."""
+
+
+class Reconnected(SessionEvent, frozen=True, kw_only=True):
+    """The session goes on, on another connection: its settings are in force, and the model knows the conversation."""
+
+    wire_type = "session.reconnected"
+    restored: bool
+    """Whether all of the conversation is there."""
+    left_out: tuple[tuple[str, str], ...] = ()
+    """Pairs of an item's id and why it, or a part of it, is not."""
 
 
 class SessionExpiring(SessionEvent, frozen=True, kw_only=True):

@@ -113,6 +113,11 @@ class ServerMcpTool(msgspec.Struct, frozen=True, kw_only=True, tag="mcp", omit_d
     allowed_callers: list[str] | None = None
     defer_loading: bool | None = None
 
+    def __repr__(self) -> str:
+        # Without its headers and its authorization, which are secrets.
+        where = self.server_url or self.connector_id or self.tunnel_id
+        return f"ServerMcpTool(server_label={self.server_label!r}, at {where!r})"
+
 
 class UnknownTool(Unknown):
     """A tool of a type that this version does not know."""

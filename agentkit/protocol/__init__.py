@@ -3,13 +3,17 @@
 Rule: no clock, no random, no await, no I/O. Events and commands go in, effects (values) come out.
 """
 
+from agentkit.protocol.calls import Reply
 from agentkit.protocol.core import Core, Limits
 from agentkit.protocol.effects import (
+    AskForServer,
     CancelTool,
     Effect,
     Emit,
     ItemBegan,
     Propose,
+    ServerCallBegan,
+    ServerCallEnded,
     StartTimer,
     StartTool,
     Suppress,
@@ -22,6 +26,7 @@ from agentkit.protocol.effects import (
 from agentkit.protocol.turns import TurnState
 
 __all__ = [
+    "AskForServer",
     "CancelTool",
     "Core",
     "Effect",
@@ -29,6 +34,9 @@ __all__ = [
     "ItemBegan",
     "Limits",
     "Propose",
+    "Reply",
+    "ServerCallBegan",
+    "ServerCallEnded",
     "StartTimer",
     "StartTool",
     "Suppress",

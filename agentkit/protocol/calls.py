@@ -5,9 +5,18 @@ keyed by ``call_id`` for the whole session, so it outlives interruptions and con
 ``call_id`` in another response gets the recorded output once more there; the body does not run again.
 """
 
+from collections.abc import Iterable, Iterator
 from enum import Enum
+from typing import Literal, TypeAlias
 
 from agentkit.events import FunctionCallItem
+
+Reply: TypeAlias = Literal["wait", "speak", "silent"]
+"""What follows an output.
+
+``wait``: one response, after the outputs of all calls of the same response; ``speak``: a response at once; ``silent``:
+none.
+"""
 
 
 class CallStatus(Enum):
@@ -37,11 +46,13 @@ class Call:
     __slots__ = (
         "arguments",
         "call_id",
+        "detached",
         "item_id",
         "item_ids",
         "name",
         "output",
         "repeats",
+        "reply",
         "response_id",
         "status",
     )
@@ -58,6 +69,10 @@ class Call:
         self.repeats: list[str] = []
         """Other responses that made the same call and wait for the recorded output."""
         self.output: str | None = None
+        self.reply: Reply = "wait"
+        """What follows its output."""
+        self.detached = False
+        """Whether its turn goes on without its output."""
         self.status = CallStatus.RUNNING
 
     def move(self, to: CallStatus) -> bool:
@@ -84,6 +99,12 @@ class Ledger:
 
     def __len__(self) -> int:
         return len(self._calls)
+
+    def same(self, call: Call, call_ids: Iterable[str]) -> int:
+        """Count the responses that made, among these calls, one of the same tool with the same arguments."""
+        others = (self._calls.get(call_id) for call_id in call_ids)
+        same = (each for each in others if each and (each.name, each.arguments) == (call.name, call.arguments))
+        return len({each.response_id for each in same})
 
     def get(self, call_id: str) -> Call | None:
         """Return a call by its id."""
@@ -123,10 +144,19 @@ class Ledger:
         found = (self._calls[call_id] for call_id in self._orphans.pop(response_id, ()))
         return [call for call in found if call.response_id is None]
 
+    def __iter__(self) -> Iterator[Call]:
+        return iter(self._calls.values())
+
+    def expects(self, response_id: str) -> bool:
+        """Tell whether calls are this response's by an event's word."""
+        return bool(self._orphans.get(response_id))
+
     @property
     def due(self) -> bool:
-        """Whether a call's output is still to be made or written."""
-        return any(call.status in (CallStatus.RUNNING, CallStatus.DONE) for call in self._calls.values())
+        """Whether an output that a turn waits for is still to be made or written."""
+        return any(
+            call.status in (CallStatus.RUNNING, CallStatus.DONE) and not call.detached for call in self._calls.values()
+        )
 
     @property
     def running(self) -> list[Call]:

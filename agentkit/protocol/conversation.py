@@ -222,6 +222,11 @@ class Conversation:
 
     # Reading
 
+    @property
+    def last_id(self) -> str | None:
+        """The id of the last item."""
+        return self._tail.id if self._tail is not None else None
+
     def last(self, count: int) -> list[AnyItem]:
         """Return the last items, oldest first."""
 

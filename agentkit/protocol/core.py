@@ -5,6 +5,7 @@ commands only propose. Both apply to the mirror before the application sees anyt
 """
 
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -38,19 +39,17 @@ from agentkit.events import (
     UnknownClientEvent,
 )
 from agentkit.protocol.audio import OutputAudio
-from agentkit.protocol.calls import Call, CallStatus, Ledger
+from agentkit.protocol.calls import Call, CallStatus, Ledger, Reply
 from agentkit.protocol.conversation import Conversation
 from agentkit.protocol.effects import CancelTool, Effect, Emit, Propose, Transmit
 from agentkit.protocol.inbound import Inbound
 from agentkit.protocol.items import ItemState
+from agentkit.protocol.lasting import LastingArbiter, LastingSettings
 from agentkit.protocol.listening import InputAudio
-from agentkit.protocol.responses import Arbiter
-from agentkit.protocol.settings import SettingsState
+from agentkit.protocol.reconnecting import OWN, Recovery
 from agentkit.protocol.taking import TurnTaking
 from agentkit.protocol.wanted import check_metadata, is_beside
 
-OWN = "app."
-"""How the types begin of events that are the application's own."""
 SENT = 256
 """Client events remembered, so that an error names what caused it."""
 
@@ -59,6 +58,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What one session may do at most; None is no limit."""
 
     tool_calls_per_turn: int | None = 32
+    tool_calls_per_session: int | None = None
+    same_calls_per_turn: int | None = 5
+    """Responses of a turn that make the same call: a model that makes it in more of them goes round in circles.
+
+    Not looked at where ``tool_calls_per_turn`` is no limit.
+    """
+    invalid_calls_per_turn: int | None = 3
+    """Calls with arguments that do not fit, after which the model is told to stop."""
     keep_audio_bytes: int = 16 << 20
     """The agent's audio kept for reading, over all items; the oldest goes first."""
     keep_input_bytes: int = 0
@@ -77,11 +84,11 @@ class Core:
         """
         self.limits = limits or Limits()
         self.conversation = Conversation()
-        self.responses = Arbiter(self.next_id)
+        self.responses = LastingArbiter(self.next_id)
         self.calls = Ledger()
         self.input = InputAudio(self.limits.keep_input_bytes)
         self.output = OutputAudio(self.limits.keep_audio_bytes)
-        self.settings = SettingsState()
+        self.settings = LastingSettings()
         self.items_wanted = True
         """Whether anybody listens to ``ItemAppended`` or ``ItemCompleted``, which carry copies."""
         self.updates_wanted = False
@@ -91,6 +98,7 @@ class Core:
         self.deleting: set[str] = set()
         """Items that the server was asked to delete."""
         self.taking = TurnTaking(self)
+        self.recovery = Recovery(self)
         self._prefix = prefix
         self._count = 0
         self._sent: dict[str, ClientEvent] = {}
@@ -129,6 +137,8 @@ class Core:
     def timer(self, name: str) -> list[Effect]:
         """Take a timer that ran out."""
         kind, _, key = name.partition(" ")
+        if kind.startswith("mcp"):
+            return self._inbound.hosted.timer(kind, key)
         return self.taking.timer(key) if kind == "speech" else self.responses.timer(name)
 
     def origin(self, event_id: str | None) -> ClientEvent | None:
@@ -139,6 +149,14 @@ class Core:
         """Tell whether an event of this class went out lately."""
         return any(type(event) is event_class for event in self._sent.values())
 
+    def forget_events(self) -> None:
+        """Forget the ids of events that came: another connection has its own."""
+        self._inbound.forget()
+
+    def lose_hosted(self) -> list[Effect]:
+        """Take it that nothing comes any more of what the server was doing."""
+        return self._inbound.hosted.lose()
+
     # What goes
 
     def outgoing(self, event: ClientEvent) -> list[Effect]:
@@ -147,17 +165,27 @@ class Core:
         Raises:
             LocalProtocolError: It may not be sent; nothing changed.
         """
+        recovery = self.recovery
         if type(event) is InputAudioBufferAppend:
+            if recovery.away:
+                recovery.append(event)
+                return []
             self.input.append(event.audio)
             return [Transmit(event)]
         if event.event_id is None:
             event = replace(event, event_id=self.next_id())
+        event = recovery.named(event)
+        if recovery.away and (held := recovery.holds(event)) is not None:
+            return held
         handler = self._outgoing.get(type(event))
         effects: list[Effect] = [Transmit(event)] if handler is None else handler(event)
-        self._remember(event)
+        if type(event) is ConversationItemCreate and any(type(effect) is Transmit for effect in effects):
+            recovery.went(event)
+        self.remember(event)
         return effects
 
-    def _remember(self, event: ClientEvent) -> None:
+    def remember(self, event: ClientEvent) -> None:
+        """Remember an event that goes out, so that an error names what caused it."""
         self._sent[event.event_id or ""] = event
         if len(self._sent) > SENT:
             del self._sent[next(iter(self._sent))]
@@ -208,7 +236,7 @@ class Core:
             item.output.encode()
         except UnicodeEncodeError as exc:
             raise LocalProtocolError(f"the output of the call of {call.name} is no text: {exc}") from exc
-        self.calls.finish(call.call_id, item.output)
+        by_hand = self.calls.finish(call.call_id, item.output) is not None
         if call.item_id is not None and (call.item_id in self.deleting or self.conversation.was_deleted(call.item_id)):
             notice = Notice(
                 code="call_deleted",
@@ -217,7 +245,8 @@ class Core:
             return [Emit(notice), *self._withhold(call.call_id)]
         self.responses.added()
         if call.move(CallStatus.DELIVERED):
-            return [Transmit(event), *self._settle(call, call.response_id, delivered=True)]
+            again = [self.send_output(call.call_id, item.output) for _ in call.repeats] if by_hand else []
+            return [Transmit(event), *self._settle(call, call.response_id, delivered=True), *chain.from_iterable(again)]
         return [Transmit(event), *self._settle(call, call.repeats.pop(0), delivered=True)]
 
     def _withhold(self, call_id: str) -> list[Effect]:
@@ -236,10 +265,13 @@ class Core:
 
     def _settle(self, call: Call, response_id: str | None, *, delivered: bool) -> list[Effect]:
         response = self.responses.find(response_id) if response_id is not None else None
-        if response is None:
-            return []
+        speaks = delivered and call.reply != "silent"
+        if response is None or (call.detached and response.done and not response.turns):
+            # Nothing waits for it any more, so it is a turn of its own.
+            return self.responses.volunteer(call.call_id) if speaks and call.detached else []
         response.outstanding.discard(call.call_id)
-        response.calls += delivered
+        response.calls += speaks
+        response.speaks = response.speaks or (speaks and call.reply == "speak")
         return self.responses.settle(response)
 
     def _delete(self, event: ConversationItemDelete) -> list[Effect]:
@@ -256,6 +288,7 @@ class Core:
 
     def dropped(self, event: ClientEvent, error: AgentkitError) -> list[Effect]:
         """An event was not written, by a layer's will or because it could not be: go on, and tell who waits for it."""
+        self.recovery.undone(event)
         if isinstance(event, ResponseCreate):
             return self.responses.dropped(event, error)
         if isinstance(event, ResponseCancel):
@@ -282,18 +315,46 @@ class Core:
         effects = self.taking.commit_pending() if commit and not is_beside(settings) else []
         return [*effects, Propose(ResponseCreate(event_id=event_id, response=settings))]
 
-    def finish_call(self, call_id: str, output: str) -> list[Effect]:
+    def detach_call(self, call_id: str) -> list[Effect]:
+        """Let a call's turn go on without its output, which is a turn of its own once it is there."""
+        call = self.calls.get(call_id)
+        if call is None or call.detached:
+            return []
+        call.detached = True
+        effects: list[Effect] = []
+        for response_id in (call.response_id, *call.repeats):
+            response = self.responses.find(response_id) if response_id is not None else None
+            if response is not None:
+                response.outstanding.discard(call_id)
+                effects += self.responses.settle(response)
+        return effects
+
+    def finish_call(self, call_id: str, output: str, *, reply: Reply = "wait", invalid: bool = False) -> list[Effect]:
         """Deliver a call's output; nothing where it has one already.
+
+        Args:
+            call_id: Which call.
+            output: What the model is told.
+            reply: What follows.
+            invalid: Whether its arguments did not fit, which a model may try to mend a few times only.
 
         Raises:
             LocalProtocolError: No such call was announced.
         """
         if self.calls.get(call_id) is None:
             raise LocalProtocolError(f"no call {call_id!r} was announced in this session")
+        effects: list[Effect] = []
+        if invalid:
+            output, effects = self._inbound.invalid(call_id, output)
         call = self.calls.finish(call_id, output)
         if call is None:
             return []
-        return [effect for _ in range(1 + len(call.repeats)) for effect in self.send_output(call_id, output)]
+        call.reply = reply
+        return effects + [effect for _ in range(1 + len(call.repeats)) for effect in self.send_output(call_id, output)]
+
+    def decided(self, item_id: str, *, approved: bool, reason: str = "") -> list[Effect]:
+        """Answer the server's question whether it may run a tool (``AskForServer``)."""
+        return self._inbound.hosted.decided(item_id, approved=approved, reason=reason)
 
     def send_output(self, call_id: str, output: str) -> list[Effect]:
         """Hand a known output on its way; a layer that puts something else in its place withholds it."""
@@ -309,7 +370,7 @@ class Core:
     @property
     def quiet(self) -> bool:
         """Whether nothing is due: no response, no output of a call, no retry."""
-        return self.responses.quiet and not self.calls.due
+        return self.responses.quiet and not self.calls.due and not self.recovery.waiting
 
     def interrupt(
         self, heard_ms: int | None = None, *, item_id: str | None = None, by_speech: bool = False

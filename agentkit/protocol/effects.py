@@ -42,6 +42,32 @@ class CancelTool(msgspec.Struct, frozen=True):
     call_id: str
 
 
+class AskForServer(msgspec.Struct, frozen=True):
+    """The server asks whether it may run a tool; the answer goes to ``core.decided``."""
+
+    item_id: str
+    server_label: str
+    name: str
+    arguments: str
+
+
+class ServerCallBegan(msgspec.Struct, frozen=True):
+    """The server runs a tool."""
+
+    item_id: str
+    name: str
+    arguments: str
+
+
+class ServerCallEnded(msgspec.Struct, frozen=True):
+    """A tool that the server runs has ended."""
+
+    item_id: str
+    name: str
+    output: str
+    error: str | None
+
+
 class StartTimer(msgspec.Struct, frozen=True):
     """Call ``core.timer(name)`` after some seconds."""
 
@@ -92,6 +118,9 @@ Effect: TypeAlias = (
     | Emit
     | StartTool
     | CancelTool
+    | AskForServer
+    | ServerCallBegan
+    | ServerCallEnded
     | StartTimer
     | ItemBegan
     | TurnBegan

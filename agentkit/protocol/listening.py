@@ -70,6 +70,11 @@ class InputAudio:
         """Memory taken, each chunk's own cost included."""
         return self._kept_loose + self._kept_items
 
+    @property
+    def committing(self) -> bool:
+        """Whether a commit of ours has no answer yet."""
+        return any(span is not None for _, span in self._marks)
+
     def append(self, audio: bytes) -> None:
         """Count appended audio, and keep it where that is wanted."""
         size = len(audio)
@@ -102,6 +107,14 @@ class InputAudio:
         self.format = audio_format
         self.total = self._start = self._begins = audio_format.size(position)
         self.pending = _moved(self.pending, before, audio_format)
+
+    def restart(self) -> None:
+        """Begin at nothing: another connection has an empty buffer, and a clock of its own."""
+        while self._chunks:
+            self._drop_chunk()
+        self._marks.clear()
+        self._speech.clear()
+        self.pending = self.total = self._begins = self._start = 0
 
     # The buffer is emptied
 

@@ -10,6 +10,10 @@ QUIET_SECONDS = 60.0
 """How long a response may say nothing before it is stopped."""
 STOP_SECONDS = 10.0
 """How long the server may take to stop a response."""
+SERVER_CALL_SECONDS = 120.0
+"""How long the server may take over a tool that it runs itself."""
+SERVER_RESULT_SECONDS = 2.0
+"""How long after such a tool's end the server may take to tell its result."""
 RETRIES = 2
 """How often a failed response is asked for again in one turn."""
 BACKOFF_SECONDS = 0.5

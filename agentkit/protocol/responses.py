@@ -8,18 +8,19 @@ from collections import deque
 from collections.abc import Callable
 
 from agentkit.errors import AgentkitError, RemoteProtocolError, ServerError
-from agentkit.events import ErrorOccurred, Notice, Response, ResponseCancel, ResponseCreate, ResponseSettings
+from agentkit.events import ErrorOccurred, Notice, Response, ResponseCreate, ResponseSettings
 from agentkit.protocol import patience
 from agentkit.protocol.effects import Effect, Emit, Propose, StartTimer, Transmit, TurnBegan
 from agentkit.protocol.failures import failure_of
+from agentkit.protocol.stopping import Stopping
 from agentkit.protocol.turns import TurnState
-from agentkit.protocol.wanted import CORRELATION, ActiveResponse, Wanted, cancelled, is_beside, let_go
+from agentkit.protocol.wanted import CORRELATION, ActiveResponse, Wanted, hold, is_beside, let_go
 
 RECENT = 64
 """Finished responses remembered, so that late events and duplicates find theirs."""
 
 
-class Arbiter:
+class Arbiter(Stopping):
     """Which responses are wanted, asked for and active."""
 
     def __init__(self, next_id: Callable[[], str]) -> None:
@@ -33,6 +34,8 @@ class Arbiter:
         """Whether the server's turn detection is about to make a response."""
         self.server_creates = False
         """Whether the server's turn detection makes responses."""
+        self.changes = 0
+        """Changes under way that the next response has to see, such as other tools: no create until they are made."""
         self.unanswered = False
         """Whether items were added that no response has seen."""
         self._added_since = False
@@ -76,7 +79,9 @@ class Arbiter:
     @property
     def free(self) -> bool:
         """Whether a create may go out now."""
-        return not (self.requested or self.active or self.user_speaking or self.auto_expected or self._held_off)
+        return not (
+            self.requested or self.active or self.user_speaking or self.auto_expected or self.changes or self._held_off
+        )
 
     def want(self, event: ResponseCreate) -> list[Effect]:
         """Take a create that passed the layers: send it, keep it, or let another response serve it."""
@@ -97,7 +102,7 @@ class Arbiter:
                 response.serve(turns)
                 return effects
         if wanted.plain and (asked := self.requested) and asked.serves_others and not self._added_since:
-            asked.turns.extend(turns)  # it was asked for already, after the outputs of tools
+            hold(asked.turns, turns)  # it was asked for already, after the outputs of tools
             return effects
         self._enqueue(wanted)
         return effects + self.release()
@@ -178,7 +183,7 @@ class Arbiter:
         turns = wanted.turns if wanted is not None else self._joined()
         if wanted is None or wanted.plain:
             for name in [name for name, waiting in self._retrying.items() if waiting.plain]:
-                turns.extend(self._retrying.pop(name).turns)
+                hold(turns, self._retrying.pop(name).turns)
         if not turns:
             turns.append(TurnState(f"auto:{response_id}"))
             effects.append(TurnBegan(turns[0]))
@@ -191,7 +196,10 @@ class Arbiter:
 
     def _joined(self) -> list[TurnState]:
         joining, self._joining = self._joining, []
-        return [turn for wanted in joining for turn in wanted.turns]
+        turns: list[TurnState] = []
+        for wanted in joining:
+            hold(turns, wanted.turns)
+        return turns
 
     def ended(self, response: Response) -> tuple[ActiveResponse | None, list[Effect]]:
         """Take ``response.done``; return None for a duplicate. What its calls need comes later, by ``settle``."""
@@ -212,17 +220,31 @@ class Arbiter:
         response.status = status
         self._recent[response.id] = response
         if len(self._recent) > RECENT:
-            del self._recent[next(iter(self._recent))]
+            oldest = next((known for known in self._recent.values() if not known.turns), None)
+            if oldest is not None:  # one whose turns wait for outputs is found until they are in
+                del self._recent[oldest.id]
 
     def settle(self, response: ActiveResponse) -> list[Effect]:
         """Go on after a response is done and all outputs of its calls are written: once per response."""
         stopped = response.status == "cancelled"
-        if not response.done or not response.turns or (response.outstanding and not stopped):
+        if not response.done or not response.turns:
             return []
+        if response.outstanding and not stopped:
+            if response.silent or response.beside or not response.speaks:
+                return []
+            response.calls, response.speaks = 0, False  # what is in is spoken now, the rest when it is in
+            for turn in response.turns:
+                turn.shares += 1
+            return self.propose(list(response.turns))
         turns, response.turns = response.turns, []
         if response.calls and not (response.silent or response.beside or stopped):
             return self.propose(turns)
         return let_go(turns)
+
+    def volunteer(self, call_id: str) -> list[Effect]:
+        """Ask for a response to an output that no turn waits for."""
+        turn = TurnState(f"call:{call_id}")
+        return [TurnBegan(turn), *self.propose([turn])]
 
     def fail(self, response: ActiveResponse, told: Response, texts: list[str]) -> list[Effect]:
         """Go on after a response failed: again after a while, or tell the turn why not, with what was said so far."""
@@ -341,60 +363,7 @@ class Arbiter:
                 effects += self.propose(wanted.turns)  # where one is queued by now, that one serves
         return effects + self.release()
 
-    # Stopping
-
-    def cancel(self, response_id: str | None = None) -> list[Effect]:
-        """Stop the active response, or one by its id; nothing where none is active."""
-        if response_id is not None:
-            found = self.active.get(response_id) or self.beside.get(response_id)
-            return self._stop(found) if found is not None else []
-        if not self.active and self.requested is not None:
-            self.requested.cancelled = True
-        return [effect for response in self.active.values() for effect in self._stop(response)]
-
-    def _stop(self, response: ActiveResponse) -> list[Effect]:
-        if response.cancelling:
-            return []
-        response.cancelling = True
-        return [Propose(ResponseCancel(event_id=self._next_id(), response_id=response.id))]
-
-    def send_cancel(self, event: ResponseCancel) -> list[Effect]:
-        """Take a cancel that passed the layers; where nothing is active the server would only answer with an error."""
-        response = self._meant(event)
-        if response is None:
-            if event.response_id is None and self.requested is not None:
-                self.requested.cancelled = True
-            return []
-        if response.cancel_sent:
-            return []
-        response.cancelling = response.cancel_sent = response.alive = True
-        return [Transmit(event)]
-
-    def cancel_dropped(self, event: ResponseCancel) -> None:
-        """A layer dropped a cancel: the response goes on."""
-        response = self._meant(event)
-        if response is not None and not response.cancel_sent:
-            response.cancelling = False
-
-    def _meant(self, event: ResponseCancel) -> ActiveResponse | None:
-        if event.response_id is None:
-            return next(iter(self.active.values()), None)
-        return self.active.get(event.response_id) or self.beside.get(event.response_id)
-
-    def silence(self) -> list[Effect]:
-        """End the turns that still need a response for tool outputs, or a retry: the user has taken over."""
-        effects: list[Effect] = []
-        for response in self.active.values():
-            response.silent = True
-        for response in self._recent.values():
-            if response.outstanding:
-                turns, response.turns = response.turns, []
-                effects += cancelled(turns)
-        for wanted in [*self._retrying.values(), *(wanted for wanted in self._queue if wanted.automatic)]:
-            effects += cancelled(wanted.turns)
-        self._retrying.clear()
-        self._queue = deque(wanted for wanted in self._queue if not wanted.automatic)
-        return effects
+    # What was not written
 
     def dropped(self, event: ResponseCreate, error: AgentkitError) -> list[Effect]:
         """A create was not written, by a layer's will or because it could not be: who waits for it is told."""

@@ -4,14 +4,19 @@ from agentkit.events import Response, Usage
 
 
 class TurnState:
-    """One turn, in the hands of one at a time: a wanted response, an active one, or one whose outputs are due."""
+    """One turn, in the hands of one at a time: a wanted response, an active one, or one whose outputs are due.
+
+    Where the reply to a call is ``speak``, it is in the hands of several, and ends with the last of them.
+    """
 
     __slots__ = (
         "calls",
         "error",
+        "invalid",
         "output_begun",
         "response_ids",
         "retries",
+        "shares",
         "status",
         "texts",
         "tokens",
@@ -29,6 +34,10 @@ class TurnState:
         self.usage = Usage()
         self.output_begun = False
         self.retries = 0
+        self.invalid = 0
+        """Calls whose arguments did not fit."""
+        self.shares = 0
+        """How many besides the one hold it: responses that speak a result while others are awaited."""
         self.error: BaseException | None = None
 
     @property

@@ -54,7 +54,7 @@ class Wanted:
 
     def join(self, other: "Wanted") -> None:
         """Serve what another wanted as well."""
-        self.turns.extend(other.turns)
+        hold(self.turns, other.turns)
         self.automatic = self.automatic and other.automatic
 
 
@@ -75,6 +75,7 @@ class ActiveResponse:
         "output_begun",
         "outstanding",
         "silent",
+        "speaks",
         "status",
         "turns",
         "waiting_calls",
@@ -102,7 +103,9 @@ class ActiveResponse:
         self.output_begun = False
         """Whether its turns were told of its first output."""
         self.calls = 0
-        """Outputs delivered."""
+        """Outputs delivered that a response is to speak of."""
+        self.speaks = False
+        """Whether one of them does not wait for the others."""
         self.outstanding: set[str] = set()
         """Call ids whose outputs are due."""
         self.waiting_calls: list[str] = []
@@ -120,8 +123,17 @@ class ActiveResponse:
 
     def serve(self, turns: list[TurnState]) -> None:
         """Be the answer to further turns."""
-        self.turns.extend(turns)
+        hold(self.turns, turns)
         self.output_begun = False
+
+
+def hold(turns: list[TurnState], further: Iterable[TurnState]) -> None:
+    """Add turns; one that is among them already is in one hand less."""
+    for turn in further:
+        if turn in turns:
+            turn.shares -= 1
+        else:
+            turns.append(turn)
 
 
 def check_metadata(settings: ResponseSettings | None) -> None:
@@ -154,7 +166,7 @@ def let_go(turns: Iterable[TurnState], error: AgentkitError | None = None) -> li
     for turn in turns:
         if error is not None:
             turn.status, turn.error = "failed", error
-        effects.append(TurnEnded(turn))
+        effects += _ended(turn)
     return effects
 
 
@@ -163,5 +175,13 @@ def cancelled(turns: Iterable[TurnState]) -> list[Effect]:
     effects: list[Effect] = []
     for turn in turns:
         turn.status = "cancelled"
-        effects.append(TurnEnded(turn))
+        effects += _ended(turn)
     return effects
+
+
+def _ended(turn: TurnState) -> list[Effect]:
+    """End a turn, unless others hold it."""
+    if turn.shares:
+        turn.shares -= 1
+        return []
+    return [TurnEnded(turn)]

@@ -280,3 +280,15 @@ def test_a_call_without_an_id_cannot_run(drive: Drive) -> None:
     item = {"id": "i", "type": "function_call", "name": "tool", "arguments": "{}", "status": "completed"}
     drive.server("conversation.item.done", item=item)
     assert drive.tools == []
+
+
+def test_a_call_that_an_event_of_an_unknown_response_repeats_stays_whose_it_is(drive: Drive) -> None:
+    drive.created("r1")
+    drive.call("a")
+    drive.call("a", "unknown")
+    drive.done("r1")
+    drive.done("unknown")
+    assert [turn.tokens for turn in drive.ended] == [{"auto:unknown"}]
+    drive.returns("a")
+    assert outputs(drive) == [("a", "5")]
+    assert len(drive.tools) == 1

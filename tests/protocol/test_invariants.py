@@ -5,12 +5,13 @@ A longer run: ``HYPOTHESIS_STEPS=100 HYPOTHESIS_RUNS=100000 pytest tests/protoco
 
 import json
 import os
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from msgspec.structs import replace
 
 from agentkit.errors import AgentkitError, LocalProtocolError
 from agentkit.events import (
@@ -43,7 +44,7 @@ from agentkit.protocol import (
     TurnEnded,
 )
 from agentkit.protocol.audio import CHUNK_COST
-from agentkit.protocol.calls import CallStatus
+from agentkit.protocol.calls import CallStatus, Reply
 from agentkit.protocol.conversation import PARKED
 from agentkit.protocol.turns import TurnState
 from agentkit.protocol.wanted import is_beside
@@ -67,6 +68,15 @@ CODES = st.sampled_from(
         "cannot_update_voice",
     ]
 )
+REPLIES: st.SearchStrategy[Reply] = st.sampled_from(["wait", "wait", "speak", "silent"])
+LIMITS = st.fixed_dictionaries(
+    {
+        "tool_calls_per_turn": st.sampled_from([None, 3]),
+        "tool_calls_per_session": st.sampled_from([None, None, 2]),
+        "same_calls_per_turn": st.sampled_from([None, 1, 5]),
+        "invalid_calls_per_turn": st.sampled_from([None, 1, 3]),
+    }
+)
 DETECTIONS = st.sampled_from([None, {"type": "server_vad"}, {"type": "server_vad", "create_response": False}])
 
 
@@ -82,15 +92,18 @@ class Sessions(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.core = Core(limits=Limits(keep_audio_bytes=KEPT, keep_input_bytes=INPUT_KEPT, tool_calls_per_turn=3))
+        self.core = Core(limits=Limits(keep_audio_bytes=KEPT, keep_input_bytes=INPUT_KEPT))
         self.held: deque[ClientEvent] = deque()
         self.holding = False
         self.timers: list[str] = []
         self.sent: list[ClientEvent] = []
         self.started: Counter[str] = Counter()
         self.outputs: Counter[str] = Counter()
+        self.items_of: defaultdict[str, set[str]] = defaultdict(set)
+        """The items that are a call: several where the model used its id again."""
         self.open: set[int] = set()
         self.turns: list[TurnState] = []
+        self.over: list[TurnState] = []
         self.views: deque[tuple[ItemView, bytes, object]] = deque(maxlen=VIEWS)
         """With each view the audio that it had, and all else that it said."""
         self.count = 0
@@ -116,6 +129,8 @@ class Sessions(RuleBasedStateMachine):
                     self.open.add(id(turn))
                     self.turns.append(turn)
                 case TurnEnded(turn):
+                    assert turn not in self.over, "a turn ended twice"
+                    self.over.append(turn)
                     self.open.discard(id(turn))
 
     def outgoing(self, event: ClientEvent) -> list[Effect]:
@@ -131,6 +146,7 @@ class Sessions(RuleBasedStateMachine):
             assert self.core.responses.requested is not None
             assert not self.core.responses.user_speaking
             assert not self.core.taking.held, "a create went out while the key was held"
+            assert not self.core.responses.changes, "a create went out before the tools were changed"
         if isinstance(event, ConversationItemCreate) and isinstance(event.item, FunctionCallOutputItem):
             self.outputs[event.item.call_id] += 1
 
@@ -141,8 +157,9 @@ class Sessions(RuleBasedStateMachine):
 
     # The server
 
-    @initialize(detection=DETECTIONS)
-    def session(self, detection: dict[str, object] | None) -> None:
+    @initialize(detection=DETECTIONS, limits=LIMITS)
+    def session(self, detection: dict[str, object] | None, limits: dict[str, int | None]) -> None:
+        self.core.limits = replace(self.core.limits, **limits)
         session = {"type": "realtime", "audio": {"input": {"turn_detection": detection}}}
         self.server("session.created", session=session)
 
@@ -188,10 +205,24 @@ class Sessions(RuleBasedStateMachine):
         self.server("response.output_audio.delta", **at, delta="AAAA" * 100)
         self.server("response.output_audio.delta", **at, delta="AAAAAA==")
 
-    @rule(response=RESPONSES, call=CALLS, status=st.sampled_from(["completed", "completed", "incomplete"]))
-    def call(self, response: str, call: str, status: str) -> None:
-        body = {"id": f"call_{call}", "type": "function_call", "call_id": call, "name": "tool", "arguments": "{}"}
+    @rule(
+        response=RESPONSES,
+        call=CALLS,
+        status=st.sampled_from(["completed", "completed", "incomplete"]),
+        again=st.booleans(),
+    )
+    def call(self, response: str, call: str, status: str, again: bool) -> None:
+        item_id = f"call_{call}_{response}" if again else f"call_{call}"
+        body = {"id": item_id, "type": "function_call", "call_id": call, "name": "tool", "arguments": "{}"}
+        self.items_of[call].add(item_id)
         self.server("response.output_item.done", item=body | {"status": status}, response_id=response)
+
+    @rule(response=RESPONSES, calls=st.lists(CALLS, min_size=1, max_size=3, unique=True))
+    def whole_response_of_calls(self, response: str, calls: list[str]) -> None:
+        self.response_created(response)
+        for call in calls:
+            self.call(response, call, "completed", again=False)
+        self.response_done(response, "completed")
 
     @rule(item=ITEMS, index=INDEXES)
     def transcript(self, item: str, index: int) -> None:
@@ -282,10 +313,25 @@ class Sessions(RuleBasedStateMachine):
     def truncate(self, item: str, ms: int) -> None:
         self.run(self.outgoing(ConversationItemTruncate(item_id=item, content_index=0, audio_end_ms=ms)))
 
-    @rule(call=CALLS)
-    def tool_returns(self, call: str) -> None:
+    @rule(call=CALLS, reply=REPLIES, invalid=st.sampled_from([False, False, True]))
+    def tool_returns(self, call: str, reply: Reply, invalid: bool) -> None:
         if self.started[call]:
-            self.run(self.core.finish_call(call, "5"))
+            self.run(self.core.finish_call(call, "5", reply=reply, invalid=invalid))
+
+    @rule(call=CALLS)
+    def tool_goes_to_the_background(self, call: str) -> None:
+        if self.started[call]:
+            self.run(self.core.detach_call(call))
+
+    @rule()
+    def tools_begin_to_change(self) -> None:
+        self.core.responses.changes += 1
+
+    @rule()
+    def tools_have_changed(self) -> None:
+        if self.core.responses.changes:
+            self.core.responses.changes -= 1
+            self.run(self.core.responses.release())
 
     @rule(call=CALLS)
     def answered_by_hand(self, call: str) -> None:
@@ -321,9 +367,9 @@ class Sessions(RuleBasedStateMachine):
     # What must hold
 
     @invariant()
-    def no_body_runs_twice_and_no_call_has_two_outputs(self) -> None:
+    def no_body_runs_twice_and_no_item_of_a_call_has_two_outputs(self) -> None:
         assert all(count <= 1 for count in self.started.values()), self.started
-        assert all(count <= 1 for count in self.outputs.values()), self.outputs
+        assert all(count <= len(self.items_of[call]) for call, count in self.outputs.items()), self.outputs
 
     @invariant()
     def an_output_that_was_written_is_in_the_ledger(self) -> None:
@@ -336,6 +382,19 @@ class Sessions(RuleBasedStateMachine):
     def one_create_of_ours_is_on_its_way_at_most(self) -> None:
         ours = [response for response in self.core.responses.active.values() if response.wanted is not None]
         assert len(ours) <= 1
+
+    @invariant()
+    def a_response_counts_once_in_a_turn(self) -> None:
+        for turn in self.turns:
+            assert len(turn.response_ids) == len(set(turn.response_ids)), turn.response_ids
+            assert turn.shares == 0 or id(turn) in self.open
+
+    @invariant()
+    def no_turn_waits_for_a_call_in_the_background(self) -> None:
+        responses = [*self.core.responses.active.values(), *self.core.responses._recent.values()]
+        for call in self.core.calls:
+            owner = next((response for response in responses if response.id == call.response_id), None)
+            assert not (call.detached and owner is not None and call.call_id in owner.outstanding)
 
     @invariant()
     def the_conversation_is_one_list(self) -> None:
@@ -371,7 +430,8 @@ class Sessions(RuleBasedStateMachine):
     def teardown(self) -> None:
         """From now on server, tools and layers do their part: every turn ends, and the user is answered."""
         self.layers_let_go()
-        self.run(self.core.taking.release())
+        self.core.responses.changes = 0
+        self.run([*self.core.responses.release(), *self.core.taking.release()])
         for name in ("speech_stopped", "committed"):
             self.server(f"input_audio_buffer.{name}", item_id="last")
         token = self.core.next_id()

@@ -52,6 +52,8 @@ class Items:
     def added(self, event: e.ConversationItemAdded) -> list[Effect]:
         """An item is there. What a client made is whole already; not every server says so once more."""
         item = event.item
+        if self._core.recovery.acknowledged(item):
+            return []
         by_client = isinstance(item, e.FunctionCallOutputItem | e.McpApprovalResponseItem) or (
             isinstance(item, e.MessageItem) and item.role != "assistant"
         )

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from agentkit import events as e
 from agentkit.protocol.calls import Call, CallStatus
 from agentkit.protocol.effects import Effect, Emit, StartTool, Suppress
+from agentkit.protocol.inbound.hosted import KINDS, Hosted
 from agentkit.protocol.inbound.items import Items
 from agentkit.protocol.items import ItemState, call_of
 from agentkit.protocol.wanted import ActiveResponse
@@ -20,8 +21,9 @@ FAILED_OUTPUT = '{"error": "not run: the response that made the call failed"}'
 class Responses:
     """Takes events of responses and of the items in them."""
 
-    def __init__(self, core: "Core", items: Items) -> None:
+    def __init__(self, core: "Core", items: Items, hosted: Hosted) -> None:
         self._core = core
+        self._hosted = hosted
         self._items = items
 
     def created(self, event: e.ResponseCreated) -> list[Effect]:
@@ -96,6 +98,7 @@ class Responses:
         state, effects = self._items.put(event.item)
         if state is not None:
             self.belongs(state, response)
+            effects += self._hosted.item(state, response)
         return effects
 
     def item_done(self, event: e.ResponseOutputItemDone) -> list[Effect]:
@@ -119,10 +122,20 @@ class Responses:
 
     def conversation_item_done(self, event: e.ConversationItemDone) -> list[Effect]:
         """An item of the conversation is final; one of the model's is some response's, whether or not we know which."""
+        if self._core.recovery.acknowledged(event.item):
+            return []
         state, effects = self._items.put(event.item, previous_item_id=event.previous_item_id, done="completed")
         if state is None:
             return effects
         return effects + self.announce(state, self._core.responses.find(state.response_id))
+
+    def conversation_item_added(self, event: e.ConversationItemAdded) -> list[Effect]:
+        """An item is in the conversation; a question of the server's may be told in no other way."""
+        effects = self._items.added(event)
+        state = self._core.conversation.get(event.item.id) if isinstance(event.item, KINDS) and event.item.id else None
+        if state is not None:
+            effects += self._hosted.item(state, self._core.responses.find(state.response_id))
+        return effects
 
     def belongs(self, state: ItemState, response: ActiveResponse | None) -> None:
         """Note whose an item is."""
@@ -139,6 +152,8 @@ class Responses:
     def announce(self, state: ItemState, response: ActiveResponse | None) -> list[Effect]:
         """Start the call that an item is, once, where it is complete."""
         core = self._core
+        if isinstance(state.base, KINDS):
+            return self._hosted.item(state, response)
         item = call_of(state) if state.status == "completed" else None
         if item is None or not item.call_id or item.call_id in core.added_calls:
             return []
@@ -167,13 +182,14 @@ class Responses:
             return []
         call.item_ids.add(item.id)
         call.repeats.append(response.id)
-        response.outstanding.add(call.call_id)
+        if not call.detached:
+            response.outstanding.add(call.call_id)
         return [] if call.output is None else self._core.send_output(call.call_id, call.output)
 
     def _claim(self, call: Call, response: ActiveResponse) -> None:
         """Note whose a call is that was announced before its response was known."""
         call.response_id = response.id
-        if call.status in (CallStatus.RUNNING, CallStatus.DONE):
+        if call.status in (CallStatus.RUNNING, CallStatus.DONE) and not call.detached:
             response.outstanding.add(call.call_id)
         response.calls += call.status is CallStatus.DELIVERED
 
@@ -184,21 +200,63 @@ class Responses:
             return core.finish_call(call.call_id, CANCELLED_OUTPUT)
         if response.status == "failed":
             return core.finish_call(call.call_id, FAILED_OUTPUT)
-        limit = core.limits.tool_calls_per_turn
-        if limit is None or all(len(turn.calls) <= limit for turn in response.turns):
+        refused = self._over(call, response)
+        if refused is None:
             return [self._run(call)]
         # The model is told, so that it can answer with what it has; where it goes on calling, nothing more is asked.
-        response.silent = any(len(turn.calls) > 2 * limit for turn in response.turns)
+        output, notice = refused
+        return [*core.finish_call(call.call_id, output), Emit(notice)]
+
+    def _over(self, call: Call, response: ActiveResponse) -> tuple[str, e.Notice] | None:
+        """Return what a call is refused with, where a limit is reached, and what the application is told."""
+        limits = self._core.limits
+        most = max((len(turn.calls) for turn in response.turns), default=0)
+        limit = limits.tool_calls_per_turn
+        if limit is not None and most > limit:
+            response.silent = response.silent or most > 2 * limit
+            return _refusal(
+                "tool_call_limit",
+                call,
+                f"more than {limit} tool calls in one turn",
+                hint="raise limits.tool_calls_per_turn if the agent really needs so many",
+            )
+        limit = limits.tool_calls_per_session
+        if limit is not None and len(self._core.calls) > limit:
+            response.silent = response.silent or len(self._core.calls) > 2 * limit
+            return _refusal("tool_call_limit", call, f"more than {limit} tool calls in this session")
+        limit = limits.same_calls_per_turn if limits.tool_calls_per_turn is not None else None
+        if limit is None:
+            return None
+        same = max((self._core.calls.same(call, turn.calls) for turn in response.turns), default=0)
+        if same > limit:
+            response.silent = response.silent or same > 2 * limit
+            return _refusal("tool_loop", call, f"the same call {same} times in one turn")
+        return None
+
+    def invalid(self, call_id: str, output: str) -> tuple[str, list[Effect]]:
+        """Take a call whose arguments do not fit; return what the model is told, and what follows."""
+        core = self._core
+        call = core.calls.get(call_id)
+        limit = core.limits.invalid_calls_per_turn
+        response = core.responses.find(call.response_id) if call is not None else None
+        if call is None or response is None or limit is None:
+            return output, []
+        for turn in response.turns:
+            turn.invalid += 1
+        most = max((turn.invalid for turn in response.turns), default=0)
+        if most < limit:
+            return output, []
+        response.silent = response.silent or most > 2 * limit
         notice = e.Notice(
-            code="tool_call_limit",
-            message=f"more than {limit} tool calls in one turn; the call of {call.name} was refused",
-            hint="raise limits.tool_calls_per_turn if the agent really needs so many",
+            code="invalid_calls",
+            message=f"{most} tool calls of one turn had arguments that do not fit, the last one of {call.name}",
         )
-        return [*core.finish_call(call.call_id, _over_limit(limit)), Emit(notice)]
+        return f"{output}; do not try again, answer with what you have", [Emit(notice)]
 
     def _run(self, call: Call) -> Effect:
         return StartTool(call.call_id, call.name, call.arguments, call.item_id, call.response_id)
 
 
-def _over_limit(limit: int) -> str:
-    return f'{{"error": "refused: more than {limit} tool calls in one turn; answer with what you have"}}'
+def _refusal(code: str, call: Call, reason: str, *, hint: str | None = None) -> tuple[str, e.Notice]:
+    notice = e.Notice(code=code, message=f"{reason}; the call of {call.name} was refused", hint=hint)
+    return f'{{"error": "refused: {reason}; answer with what you have"}}', notice

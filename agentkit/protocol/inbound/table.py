@@ -14,6 +14,7 @@ from agentkit.protocol.effects import Effect, Emit
 from agentkit.protocol.inbound.content import Content
 from agentkit.protocol.inbound.duplicates import TAIL, Window
 from agentkit.protocol.inbound.errors import Errors
+from agentkit.protocol.inbound.hosted import Hosted
 from agentkit.protocol.inbound.items import Items
 from agentkit.protocol.inbound.responses import DUPLICATE, Responses
 
@@ -33,13 +34,15 @@ class Inbound:
         self._counted: dict[str, int] = {}
         errors = Errors(core)
         items = Items(core)
-        responses = Responses(core, items)
+        self.hosted = Hosted(core)
+        responses = Responses(core, items, self.hosted)
+        self.invalid = responses.invalid
         content = Content(core, items, responses)
         self._table: dict[type[e.ServerEvent], Callable[[Any], list[Effect]]] = {
             e.ErrorEvent: errors.error,
             e.SessionCreated: self._session_created,
             e.SessionUpdated: self._session_updated,
-            e.ConversationItemAdded: items.added,
+            e.ConversationItemAdded: responses.conversation_item_added,
             e.ConversationItemDone: responses.conversation_item_done,
             e.ConversationItemRetrieved: items.retrieved,
             e.ConversationItemTruncated: items.truncated,
@@ -65,6 +68,11 @@ class Inbound:
             e.ResponseOutputAudioTranscriptDone: content.transcript_done,
             e.ResponseFunctionCallArgumentsDelta: content.arguments_delta,
             e.ResponseFunctionCallArgumentsDone: content.arguments_done,
+            e.ResponseMcpCallArgumentsDone: self.hosted.arguments_done,
+            e.ResponseMcpCallInProgress: self.hosted.in_progress,
+            e.ResponseMcpCallCompleted: self.hosted.over,
+            e.ResponseMcpCallFailed: self.hosted.over,
+            e.McpListToolsFailed: self.hosted.listing_failed,
             e.UnknownEvent: self._unknown,
             e.MalformedEvent: self._malformed,
         }
@@ -72,6 +80,10 @@ class Inbound:
             known = next((base for base in cls.__mro__ if base in self._table), None)
             if known is not None:
                 self._table[cls] = self._table[known]
+
+    def forget(self) -> None:
+        """Forget the ids of events: those of another connection are its own."""
+        self._window = Window()
 
     def receive(self, event: e.ServerEvent) -> list[Effect]:
         """Apply one event."""
