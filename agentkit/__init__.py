@@ -32,6 +32,8 @@ if TYPE_CHECKING:
         UnknownNameError,
     )
     from agentkit.events import (
+        ApprovalDecided,
+        ApprovalRequested,
         AudioInput,
         AudioOutput,
         AudioSettings,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
         ResponseSettings,
         Settings,
         ToolFinished,
+        ToolProgress,
         TranscriptionSettings,
         TurnDetection,
     )
@@ -49,9 +52,9 @@ if TYPE_CHECKING:
     from agentkit.presets import Preset
     from agentkit.providers import Compatible, Local, OpenAI
     from agentkit.registry import Factory, LazyCommand
-    from agentkit.session import Session, SessionLimits, Subscription, Turn, open
+    from agentkit.session import Reconnect, Session, SessionLimits, Subscription, Turn, open
     from agentkit.session.snapshot import Snapshot
-    from agentkit.tools import Tool, ToolCall, ToolContext, ToolResult, tool
+    from agentkit.tools import Approval, Policy, Tool, ToolCall, ToolContext, ToolResult, Toolset, tool
     from agentkit.transports.base import Provider, Transport
     from agentkit.values import Duration, Secret, Size, Timeout
 
@@ -81,6 +84,8 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "UnknownNameError",
     ),
     "events": (
+        "ApprovalDecided",
+        "ApprovalRequested",
         "AudioInput",
         "AudioOutput",
         "AudioSettings",
@@ -88,6 +93,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "ResponseSettings",
         "Settings",
         "ToolFinished",
+        "ToolProgress",
         "TranscriptionSettings",
         "TurnDetection",
     ),
@@ -98,9 +104,9 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
     "presets": ("Preset",),
     "providers": ("Compatible", "Local", "OpenAI"),
     "registry": ("Factory", "LazyCommand"),
-    "session": ("Session", "SessionLimits", "Subscription", "Turn", "open"),
+    "session": ("Reconnect", "Session", "SessionLimits", "Subscription", "Turn", "open"),
     "session.snapshot": ("Snapshot",),
-    "tools": ("Tool", "ToolCall", "ToolContext", "ToolResult", "tool"),
+    "tools": ("Approval", "Policy", "Tool", "ToolCall", "ToolContext", "ToolResult", "Toolset", "tool"),
     "transports.base": ("Provider", "Transport"),
 }
 
@@ -109,6 +115,9 @@ __version__ = "0.1.0"
 __all__ = [
     "Agent",
     "AgentkitError",
+    "Approval",
+    "ApprovalDecided",
+    "ApprovalRequested",
     "AudioInput",
     "AudioOutput",
     "AudioSettings",
@@ -131,10 +140,12 @@ __all__ = [
     "OpenAI",
     "PluginError",
     "PluginLoadError",
+    "Policy",
     "Preset",
     "ProtocolError",
     "Provider",
     "RealtimeClient",
+    "Reconnect",
     "RemoteProtocolError",
     "Responder",
     "ResponseSettings",
@@ -155,8 +166,10 @@ __all__ = [
     "ToolContext",
     "ToolError",
     "ToolFinished",
+    "ToolProgress",
     "ToolResult",
     "ToolTimeoutError",
+    "Toolset",
     "TranscriptionSettings",
     "Transport",
     "TransportError",

@@ -30,7 +30,7 @@ from agentkit.middleware import Middleware
 from agentkit.protocol import Limits
 from agentkit.providers import Compatible, OpenAI
 from agentkit.providers.credentials import ApiKey
-from agentkit.session import Session, SessionLimits, open
+from agentkit.session import Reconnect, Session, SessionLimits, open
 from agentkit.tools import Tool
 from agentkit.transports.base import Provider
 
@@ -265,6 +265,7 @@ class ConnectedClient(EventHandlers):
             limits=msgspec.structs.replace(self._limits, core=core),
             context=self._context,
             ready_timeout=self._ready_timeout,
+            reconnect=Reconnect(attempts=0),  # as the reference client: "disconnected", and connect() again
         )
 
     # Settings and tools

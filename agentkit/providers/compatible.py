@@ -52,6 +52,7 @@ class Compatible(Provider):
     """Any server that speaks the Realtime protocol."""
 
     name = "compatible"
+    reconnects = True
 
     def __init__(
         self,

@@ -24,6 +24,7 @@ class LocalConfig(msgspec.Struct, frozen=True, kw_only=True, rename={"options": 
     model: str | None = None
     """The name that the session tells as its model; the responder's name if left out."""
     dialect: Literal["ga", "beta"] = "ga"
+    """The protocol that the server speaks: its general availability, or the beta before it."""
     paced: bool = False
     """Send audio as fast as it plays, not as fast as it is made."""
     speech: Literal["tones"] | None = None

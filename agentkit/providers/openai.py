@@ -57,6 +57,7 @@ class OpenAI(Provider):
 
     name = "openai"
     dialect = Dialect.GA
+    reconnects = True
 
     def __init__(
         self,

@@ -7,10 +7,10 @@ the caller is cancelled.
 from agentkit.errors import AgentkitError, LocalProtocolError
 from agentkit.events import ResponseCreate
 from agentkit.protocol import Effect, Propose
-from agentkit.session.ways import Ways
+from agentkit.session.tooling import Tooling
 
 
-class Commands(Ways):
+class Commands(Tooling):
     """Applies commands."""
 
     async def _command(self, effects: list[Effect], *, go_on: bool = False) -> None:

@@ -3,19 +3,34 @@
 Rule: one task reads; it never waits for a tool, a listener or a slow consumer.
 """
 
+import logging
 import time
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from typing import cast
 
 import anyio
 import anyio.abc
 from anyio.lowlevel import checkpoint
 
-from agentkit.errors import AgentkitError, ConnectError, SessionClosedError, TransportError
-from agentkit.events import InputAudioBufferSpeechStarted, Notice, SessionEnded, SessionExpiring, decode_server
+from agentkit.errors import AgentkitError, SessionClosedError, TransportError
+from agentkit.events import (
+    ErrorEvent,
+    InputAudioBufferSpeechStarted,
+    Notice,
+    SessionEnded,
+    SessionExpiring,
+    decode_server,
+)
+from agentkit.middleware.base import SessionHandle
+from agentkit.middleware.opened import opened
 from agentkit.protocol import StartTool, Suppress
-from agentkit.session.commands import Commands
 from agentkit.session.lane import is_inside
+from agentkit.session.reconnecting import FATAL, Connections
+from agentkit.tools import Toolset, ToolsetUser
 from agentkit.transports.base import Transport
+
+logger = logging.getLogger("agentkit.session")
 
 FAR = 1 << 40
 """Seconds since the epoch that no session lives to see; a server may say any number."""
@@ -25,7 +40,7 @@ END_SECONDS = 2.0
 """How long the layers may take over the session's last event."""
 
 
-class Engine(Commands):
+class Engine(Connections):
     """One session's machinery; ``Session`` adds what an application asks of it."""
 
     async def run(self, tasks: anyio.abc.TaskGroup) -> None:
@@ -39,12 +54,36 @@ class Engine(Commands):
         for function, args in early:
             self.start_soon(function, *args)
         tasks.start_soon(self._timers.run)
-        tasks.start_soon(self._connection)
+        tasks.start_soon(self._connect)
         await self._connected.wait()
         if self._connect_error is not None:
             raise self._connect_error
         if self._limits.session_time is not None:
             tasks.start_soon(self._end_after, self._limits.session_time)
+
+    async def enter_toolsets(self, stack: AsyncExitStack, toolsets: Sequence[Toolset]) -> None:
+        """Open what toolsets need, where nobody holds them open, and take their tools.
+
+        Raises:
+            TypeError: A tool has a name that there is already.
+        """
+        for toolset in toolsets:
+            try:
+                if not toolset.is_open:
+                    await stack.enter_async_context(toolset)
+                given = {tool.name: tool for tool in toolset.tools()}
+            except AgentkitError as exc:
+                if not toolset.optional:
+                    raise
+                self.notice("toolset_missing", f"{toolset.name} is left out: {exc}", hint=exc.hint)
+                continue
+            doubled = given.keys() & self.calls.tools.keys()
+            if doubled:
+                raise TypeError(f"toolset {toolset.name} gives {', '.join(sorted(doubled))}, which there is already")
+            self.calls.tools.update(given)
+            self.calls.offered |= given.keys()
+            self._of_toolsets[toolset] = frozenset(given)
+            stack.callback(toolset.attach(cast("ToolsetUser", self)))  # the engine is always a Session
 
     async def enter_layers(self, stack: AsyncExitStack) -> None:
         """Let every layer open what it needs."""
@@ -53,43 +92,33 @@ class Engine(Commands):
                 raise TypeError(
                     f"middleware {layer.name} belongs to another session already; make one for each session"
                 )
-            layer.session = self
-            await stack.enter_async_context(layer.running())
-
-    async def _connection(self) -> None:
-        """Hold one connection open and read it: all that is tied to a connection's life is in this task."""
-        try:
-            async with self.provider.connect() as transport:
-                self._transport = transport
-                self._outbox.attach(transport)
-                self._start(self._outbox.run)
-                self._connected.set()
-                await self._read(transport)
-        except ConnectError as exc:
-            self._connect_error = exc
-            self._connected.set()
+            layer.session = cast("SessionHandle", self)  # the engine is always a Session, a class above this module
+            await stack.enter_async_context(opened(layer))
 
     async def shut_down(self, cause: str = "closed") -> None:
         """End the session and close its connection."""
         await self._end(cause, None)
         if self._transport is not None:
             await self._transport.aclose()
+        self.calls.give_up()
+        for name in await self._call_tasks.wait():
+            logger.warning("tool %s goes on after the session has ended: it does not let itself be cancelled", name)
 
-    async def _read(self, transport: Transport) -> None:
+    async def _read(self, transport: Transport) -> AgentkitError | None:
+        """Read a connection to its end; return why it was lost, None where nothing follows from that."""
         compiled, receive, effects_of = self._chain.compiled, transport.receive, self._core.receive
         deliver, inbound, playback = self._fanout.deliver, self._inbound, self.playback
         self.listeners_changed()
-        created = False
+        created = self._created.is_set()
         while True:
             try:
                 frame = await receive()
             except TransportError as exc:
-                await self._end("connection_lost" if exc.retryable else "ended_by_server", exc)
-                return
+                return self._failed or exc
             except SessionClosedError:
-                return
-            if self.ended is not None:
-                return
+                return self._failed
+            if self.ended is not None or transport is not self._transport:
+                return None
             event = decode_server(frame)
             if self._taps:
                 self._taps.show("in", frame, event)
@@ -109,24 +138,30 @@ class Engine(Commands):
                 except AgentkitError as exc:
                     self._inbound_failed(event, exc)
             if effects:
+                if type(event) is ErrorEvent and event.error.code in FATAL:
+                    self._fatal = True
                 await self._apply(effects)
                 if type(effects[-1]) is StartTool:
                     await checkpoint()  # the call begins now, not after the frames that have come with it
             if not created and self._core.settings.created:
                 created = True
                 self._created.set()
-                self._watch_age()
+                self._ready_at = self._seconds()
+                self._watch_age(transport)
 
-    def _watch_age(self) -> None:
-        """Tell in time when the server will end the session, where it has said so."""
+    def _watch_age(self, transport: Transport) -> None:
+        """Renew the session in time, or tell when the server will end it, where it has said so."""
         session = self._core.settings.confirmed
         if session is not None and session.expires_at:
             left = min(session.expires_at, FAR) - time.time()  # the sleep is by the monotonic clock
-            self.start_soon(self._expiring, max(0.0, left - EXPIRING_SECONDS), min(left, EXPIRING_SECONDS))
+            self.start_soon(self._expiring, transport, left)
+            if self._policy.attempts and 0 < self._policy.renew_before < left:
+                self.start_soon(self._renew, transport, left)
 
-    async def _expiring(self, wait: float, left: float) -> None:
-        await anyio.sleep(wait)
-        if self.ended is None:
+    async def _expiring(self, transport: Transport, left: float) -> None:
+        await anyio.sleep(max(0.0, left - EXPIRING_SECONDS))
+        left = min(left, EXPIRING_SECONDS)
+        if self.ended is None and self._transport is transport:
             await self._emit(SessionExpiring(seconds=max(0.0, left)))
 
     async def _end(self, cause: str, error: AgentkitError | None) -> None:
@@ -138,6 +173,8 @@ class Engine(Commands):
         self._turns.fail(closed)
         self._updates.fail(closed)
         self._outbound.close(closed)
+        if self._transport is None and self._between is not None:
+            self._between.cancel()
         if is_inside():  # a layer that waited for its own lane would wait for ever
             self.start_soon(self._wind_up, self.ended, closed)
         else:

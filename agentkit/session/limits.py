@@ -14,4 +14,6 @@ class SessionLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds after which the session ends."""
     tool_timeout: float = 30.0
     """Seconds that a tool without a timeout of its own may take."""
+    tool_calls_at_once: int = 32
+    """Bodies of tools that may run at once; further calls wait."""
     core: Limits = Limits()

@@ -5,7 +5,7 @@ from typing import Any, TypeVar, overload
 
 import anyio
 
-from agentkit.events import Event
+from agentkit.events import Event, Notice
 from agentkit.session.engine import Engine
 from agentkit.session.fanout import Subscription, Waiter
 
@@ -37,8 +37,15 @@ class Listening(Engine):
         return self._listen(Subscription(self._fanout, classes, audio_size))
 
     def _listen(self, subscription: Subscription[Any]) -> Subscription[Any]:
-        self.listeners_changed()
+        self._listener_added()
         return subscription
+
+    def _listener_added(self) -> None:
+        self.listeners_changed()
+        if self._early_notices and self._fanout.wanted(Notice):
+            early, self._early_notices = self._early_notices, []
+            for notice in early:
+                self.start_soon(self._emit, notice)
 
     def __aiter__(self) -> Subscription[Event]:
         return self.subscribe()
@@ -59,7 +66,7 @@ class Listening(Engine):
         """
         waiter = Waiter(event_class, where, self._closed_error())
         self._fanout.add(waiter)
-        self.listeners_changed()
+        self._listener_added()
         try:
             with anyio.fail_after(timeout):
                 return await waiter.wait()

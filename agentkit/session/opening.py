@@ -5,12 +5,14 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import anyio
+from msgspec.structs import replace
 
-from agentkit.events import AnySettings, FunctionTool
+from agentkit.events import AnySettings, FunctionTool, ServerMcpTool, Settings
 from agentkit.middleware import Middleware
 from agentkit.session.limits import SessionLimits
+from agentkit.session.reconnecting import Reconnect
 from agentkit.session.session import Session
-from agentkit.tools import Tool
+from agentkit.tools import Tool, Toolset
 from agentkit.transports.base import Provider
 
 
@@ -18,25 +20,33 @@ from agentkit.transports.base import Provider
 async def open(
     provider: Provider,
     *,
-    tools: "Sequence[Tool[..., object] | FunctionTool]" = (),
+    tools: "Sequence[Tool[..., object] | FunctionTool | ServerMcpTool | Toolset]" = (),
     middleware: Sequence[Middleware] = (),
     guards: Sequence[Middleware] = (),
     settings: AnySettings | None = None,
     limits: SessionLimits | None = None,
     context: object = None,
     ready_timeout: float = 10.0,
+    reconnect: Reconnect | None = None,
+    journal: str | os.PathLike[str] | None = None,
 ) -> AsyncIterator[Session]:
     """Open a session; leaving the context closes it.
 
     Args:
         provider: Where to connect.
-        tools: What the agent may call; a ``FunctionTool`` has no body and is answered by ``session.answer``.
+        tools: What the agent may call; a ``FunctionTool`` has no body and is answered by ``session.answer``. A
+            ``Toolset`` is opened and closed with the session, unless it is open already; a ``ServerMcpTool`` is an MCP
+            server whose tools the Realtime server calls by itself.
         middleware: Layers, the first nearest the application; an instance belongs to one session.
         guards: Layers that have the last word on each way.
         settings: What is asked of the server, tools aside.
         limits: What the session may do at most.
         context: Reaches the tools that ask for a ``ToolContext``, as its ``data``.
         ready_timeout: Seconds that the server may take for ``session.created``, and again to confirm the settings.
+        reconnect: How the session goes on when its connection is lost; without it as the provider's connections need
+            it: by the defaults where they go over a network, not at all where they do not.
+        journal: Write down there, before and after each call, what the session can be taken up again from by
+            ``Snapshot.from_journal`` after its process was killed. A file that is there goes on.
 
     Yields:
         The session, ready: the server has confirmed the settings.
@@ -45,26 +55,40 @@ async def open(
         ConnectError: The connection could not be opened.
         ServerError: The server refused the settings.
         RemoteProtocolError: The server did not answer as a Realtime server does.
+        AgentkitError: A toolset could not be opened.
         TypeError: Something is no tool, two tools have one name, or a layer has no hook.
     """
     for each in tools:
-        if not isinstance(each, Tool | FunctionTool):
+        if not isinstance(each, Tool | FunctionTool | ServerMcpTool | Toolset):
             raise TypeError(f"{each!r} is no tool; decorate the function with @agentkit.tool")
-    names = [tool.name for tool in tools]
+    single = [tool for tool in tools if isinstance(tool, Tool | FunctionTool)]
+    hosted = [tool for tool in tools if isinstance(tool, ServerMcpTool)]
+    if hosted:
+        settings = settings if settings is not None else Settings()
+        if not isinstance(settings, Settings):
+            raise TypeError("a transcription session has no tools")
+        settings = replace(settings, tools=(*(settings.tools or ()), *hosted))
+    names = [tool.name for tool in single]
     if len(set(names)) < len(names):
         doubled = sorted({str(name) for name in names if names.count(name) > 1})
         raise TypeError(f"two tools have the name {', '.join(doubled)}; rename one with tool.renamed(...)")
+    if journal is not None:
+        from agentkit.session.journal import Journal  # few sessions have one
+
+        middleware = [*middleware, Journal(journal)]
     session = Session(
         provider,
         session_id=f"ak{os.urandom(4).hex()}",
-        tools=tools,
+        tools=single,
         middleware=middleware,
         guards=guards,
         limits=limits or SessionLimits(),
         context=context,
     )
+    session.use(reconnect or Reconnect.default(provider))
     failure: Exception | None = None
     async with AsyncExitStack() as layers:
+        await session.enter_toolsets(layers, [each for each in tools if isinstance(each, Toolset)])
         await session.enter_layers(layers)
         try:
             async with anyio.create_task_group() as tasks:

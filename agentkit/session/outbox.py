@@ -1,7 +1,8 @@
 """Frames on their way to the transport: one writer, in order, and the wire tap for what was written.
 
 Rule: a frame counts as sent, and is shown to the taps, when the transport took it. Whoever waits for a frame may be
-cancelled; the frame is not.
+cancelled; the frame is not. Where the session has further connections, a frame that was lost with one is no error: the
+core knows what it has sent, and what of that has to be sent again.
 """
 
 from collections import deque
@@ -9,7 +10,7 @@ from collections.abc import Callable
 
 import anyio
 
-from agentkit.errors import AgentkitError, SessionClosedError
+from agentkit.errors import AgentkitError, SessionClosedError, TransportError
 from agentkit.events import ClientEvent
 from agentkit.transports.base import Transport
 
@@ -52,10 +53,29 @@ class Outbox:
         self._writing = False
         self._wake = anyio.Event()
         self._broken: AgentkitError | None = None
+        self._lost: Callable[[ClientEvent], None] | None = None
+        self._away = False
+
+    def outlive(self, lost: Callable[[ClientEvent], None]) -> None:
+        """Let frames be lost with their connection without an error, for there may be another.
+
+        Args:
+            lost: Told of each.
+        """
+        self._lost = lost
+
+    def detach(self) -> None:
+        """The connection is gone; what is put meanwhile is lost too."""
+        assert self._lost is not None
+        self._transport, self._away = None, True
+        frames, self._frames = self._frames, deque()
+        for frame in frames:
+            self._lost(frame.event)
+            frame.end(None)
 
     def attach(self, transport: Transport) -> None:
         """Write to this connection from now on."""
-        self._transport = transport
+        self._transport, self._away = transport, False
 
     def put(self, raw: bytes, event: ClientEvent) -> Frame | None:
         """Write a frame after those before it: at once where nothing blocks, else by ``run``.
@@ -71,6 +91,9 @@ class Outbox:
             # Raised many times by a microphone that goes on: each raise would add to the one traceback.
             raise self._broken.with_traceback(None)
         transport = self._transport
+        if self._away and self._lost is not None:
+            self._lost(event)
+            return None
         if transport is None:
             raise SessionClosedError("the session is not connected")
         if not (self._writing or self._frames) and transport.try_send(raw):
@@ -96,6 +119,9 @@ class Outbox:
                     error = None
                 except AgentkitError as exc:
                     error = exc
+                    if self._lost is not None and isinstance(exc, TransportError | SessionClosedError):
+                        self._lost(frame.event)
+                        error = None
                 finally:
                     self._writing = False
                     frame.end(error)

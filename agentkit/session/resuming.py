@@ -39,6 +39,12 @@ async def resume(session: "Session", snapshot: Snapshot, *, settings: bool, time
             raise RemoteProtocolError(message) from None
         except StopAsyncIteration:
             raise SessionClosedError("the session was closed before the server had the whole conversation") from None
+    for call in sent.unknown:
+        session.notice(
+            "outcome_unknown",
+            f"it is not known whether the call of {call.name} (call {call.call_id}) was done: "
+            "the session before ended without its outcome. The agent was told so, and it does not run again",
+        )
     return sent
 
 

@@ -1,26 +1,23 @@
 """The session as an application sees it."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import anyio
-from msgspec.structs import replace
 
-from agentkit.errors import AgentkitError, LocalProtocolError, SessionClosedError, TransportError
+from agentkit.errors import SessionClosedError, TransportError
 from agentkit.events import (
     AnyItem,
     AnyPart,
-    AnyServerSession,
     AnySettings,
     AudioFormat,
     AudioInput,
     AudioSettings,
     ConversationItemTruncate,
-    FunctionTool,
     InputAudioBufferAppend,
     InputAudioBufferClear,
     InputText,
     MessageItem,
+    Notice,
     OutputText,
     ResponseCreate,
     ResponseSettings,
@@ -28,22 +25,21 @@ from agentkit.events import (
     TurnDetection,
 )
 from agentkit.protocol import Propose
-from agentkit.session.listening import Listening
+from agentkit.session.offering import UPDATE_SECONDS, Offering
+from agentkit.session.tooling import SAY
 from agentkit.session.turns import Turn
-from agentkit.tools import Tool
 
 if TYPE_CHECKING:
     from agentkit.session.snapshot import Snapshot
 
 MAX_APPEND_BYTES = 15 << 20
 """Audio in one append. Source: the protocol's limit of 15 MiB."""
-UPDATE_SECONDS = 10.0
 RESUME_SECONDS = 30.0
 PUSH_TO_TALK = "push_to_talk"
 MODES = (PUSH_TO_TALK, "server_vad", "semantic_vad")
 
 
-class Session(Listening):
+class Session(Offering):
     """One session; made by ``agentkit.open``.
 
     Every method that sends raises ``SessionClosedError`` after the session was closed, ``ConnectionLostError`` after
@@ -66,39 +62,6 @@ class Session(Listening):
             raise self.ended.error or self._closed_error()
         if wanted is not None:
             await self._update(wanted, seconds)
-
-    def tool_definitions(self) -> tuple[FunctionTool, ...]:
-        """Return the session's tools as the model sees them."""
-        return self._calls.definitions(examples=self.provider.wants_examples)
-
-    def _with_tools(self, settings: AnySettings | None) -> AnySettings | None:
-        if not self._calls.tools:
-            return settings
-        if settings is not None and not isinstance(settings, Settings):
-            return settings  # a transcription session has no responses, so no tools
-        own = self.tool_definitions()
-        given = settings.tools if settings is not None and isinstance(settings.tools, tuple) else ()
-        return replace(settings or Settings(), tools=(*own, *given))
-
-    async def _update(self, settings: AnySettings, seconds: float) -> None:
-        event_id = self._core.next_id()
-        waiter = self._updates.expect(event_id)
-        try:
-            with self._updates.patience(seconds, "session.updated"):
-                await self._command(self._core.update(settings, event_id))
-                await waiter.wait()
-        finally:
-            self._updates.forget(event_id)
-
-    @property
-    def settings(self) -> AnyServerSession | None:
-        """The settings in force, as the server confirmed them last."""
-        return self._core.settings.confirmed
-
-    @property
-    def tools(self) -> "dict[str, Tool[..., object] | FunctionTool]":
-        """The session's tools by name."""
-        return dict(self._calls.tools)
 
     # Talking
 
@@ -301,67 +264,11 @@ class Session(Listening):
         event = ConversationItemTruncate(item_id=item_id, content_index=content_index, audio_end_ms=audio_end_ms)
         await self.send(event)
 
-    # Conversation, settings, tools
+    # Conversation
 
     async def delete_item(self, item_id: str) -> None:
         """Remove an item from the conversation."""
         await self._command(self._core.delete_item(item_id))
-
-    async def update(self, settings: AnySettings, *, timeout: float = UPDATE_SECONDS) -> None:
-        """Change settings, and wait until the server confirms them; only what differs is sent.
-
-        Raises:
-            ServerError: The server refused them; ``param`` names the field.
-            RemoteProtocolError: The server did not answer in time.
-        """
-        await self._update(settings, timeout)
-
-    async def add_tool(self, tool: "Tool[..., object] | FunctionTool") -> None:
-        """Offer another tool from the next response on.
-
-        Args:
-            tool: The tool; a ``FunctionTool`` has no body, so its calls are answered by ``answer``.
-
-        Raises:
-            LocalProtocolError: There is a tool of this name.
-        """
-        if not tool.name or tool.name in self._calls.tools:
-            raise LocalProtocolError(f"there is a tool called {tool.name!r} already; remove it first")
-        await self.set_tools([*self._calls.tools.values(), tool])
-
-    async def remove_tool(self, name: str) -> None:
-        """Take a tool away from the next response on.
-
-        Raises:
-            LocalProtocolError: There is no tool of this name.
-        """
-        if name not in self._calls.tools:
-            raise LocalProtocolError(
-                f"there is no tool called {name!r}; known: {', '.join(self._calls.tools) or 'none'}"
-            )
-        await self.set_tools([tool for known, tool in self._calls.tools.items() if known != name])
-
-    async def set_tools(self, tools: "Sequence[Tool[..., object] | FunctionTool]") -> None:
-        """Offer these tools, and no others of ours, from the next response on: one update for all.
-
-        Where the server refuses them, the tools stay as they were.
-        """
-        ours = self._calls
-        before = dict(ours.tools)
-        wanted = {tool.name: tool for tool in tools if tool.name}
-        ours.tools.clear()
-        ours.tools.update(wanted)
-        ours.offered |= wanted.keys()
-        declared = self.settings.tools if isinstance(self.settings, Settings) else None
-        foreign = [tool for tool in declared or () if getattr(tool, "name", None) not in ours.offered]
-        try:
-            await self.update(Settings(tools=(*self.tool_definitions(), *foreign)))
-        except AgentkitError:  # a caller who is cancelled has asked all the same
-            # only what this call did is undone: another one may have come meanwhile
-            for name in wanted.keys() - before.keys():
-                ours.tools.pop(name, None)
-            ours.tools.update({name: tool for name, tool in before.items() if wanted.get(name) is not tool})
-            raise
 
     async def answer(self, call_id: str, output: str) -> None:
         """Answer a call of a tool that has no body (``ToolCallPending``).
@@ -405,15 +312,19 @@ class Session(Listening):
         taken = snapshot if isinstance(snapshot, Snapshot) else Snapshot.from_json(snapshot)
         return (await resume(self, taken, settings=settings, timeout=timeout)).left_out
 
-    async def end(self, reason: str = "") -> None:
-        """End the session once the current turn is over."""
+    async def end(self, reason: str = "", *, limit: bool = False) -> None:
+        """End the session once the current turn is over.
+
+        Args:
+            reason: Why.
+            limit: Whether a limit was reached: ``SessionEnded`` says so then, and the reason is told by a ``Notice``.
+        """
+        if limit and self._ending_cause != "limit":
+            self._ending_cause = "limit"
+            await self._emit(Notice(code="limit", message=reason or "a limit was reached"))
         self._ending = reason
         if self._core.quiet:
-            await self._end("closed", None)
-
-
-SAY = "Say exactly: "
-"""How a response is asked to say a text; the embedded server's rules know it too."""
+            await self._end(self._ending_cause, None)
 
 
 def _message(role: str, *content: str | AnyPart) -> MessageItem:

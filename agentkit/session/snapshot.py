@@ -4,8 +4,10 @@ Rule: what is read is what was written, to the field. So items and settings are 
 strictly: the wire's own reading renames parts, and leaves out what does not fit.
 """
 
+import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, TypeAlias, TypeVar
 
 import msgspec
@@ -89,8 +91,23 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
         if v < 1:
             raise ValueError(f"this is no snapshot: there is no version {v}")
         body = _decoded(raw, _Body)
-        entries = tuple(_restored(_decoded(entry, Entry, f"entries[{i}]: ")) for i, entry in enumerate(body.entries))
+        entries = tuple(restored(_decoded(entry, Entry, f"entries[{i}]: ")) for i, entry in enumerate(body.entries))
         return Snapshot(v=v, settings=body.settings, entries=entries)
+
+    @staticmethod
+    def from_journal(path: str | os.PathLike[str]) -> "Snapshot":
+        """Read what a session has left in its journal, whether or not its process came to an end.
+
+        A call without an outcome may have run: ``Session.resume`` tells the model and the user so, and it does not run.
+
+        Raises:
+            OSError: It cannot be read.
+            ValueError: It is none, or a later version of agentkit has written it.
+        """
+        from agentkit.session.journaled import read
+
+        settings, entries = read(path)
+        return Snapshot(settings=settings, entries=tuple(map(restored, entries)))
 
 
 class _Head(msgspec.Struct):
@@ -145,7 +162,17 @@ def _written(value: object) -> object:
     return written(value)
 
 
-def _restored(entry: Entry) -> Entry:
+def encode_entry(entry: Entry) -> bytes:
+    """Write an entry as a snapshot does.
+
+    Raises:
+        ValueError: It holds what JSON cannot.
+    """
+    return msgspec.json.encode(entry, enc_hook=_written)
+
+
+def restored(entry: Entry) -> Entry:
+    """Return an entry that was read, with its unknown items and parts as they were."""
     item = entry.item
     if isinstance(item, UnknownItem):
         return replace(entry, item=UnknownItem(_data(item)))
@@ -170,31 +197,51 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     """To be sent in this order, each by a ``conversation.item.create``."""
     left_out: tuple[tuple[str, str], ...]
     """Pairs of an item's id (empty where it has none) and why it, or a part of it, is not among the items."""
+    unknown: tuple[FunctionCallItem, ...] = ()
+    """The calls whose outcome is not known."""
 
 
-def replay(snapshot: Snapshot) -> Replay:
+def replay(
+    snapshot: Snapshot,
+    *,
+    outputs: Mapping[str, FunctionCallOutputItem] = MappingProxyType({}),
+    pending: Container[str] = (),
+) -> Replay:
     """Return the items that give a new, empty session the conversation of a snapshot.
 
     Messages are as they were where a server accepts that: what the user said is sent as its transcript unless its audio
     is in the item, and of the agent only what was heard, as text. Each call is followed by one output; where none is
     known, by one that says so. What a server makes by itself is left out.
+
+    Args:
+        snapshot: The conversation.
+        outputs: Outputs of calls that are not in it, by call id.
+        pending: Ids of calls whose outputs are still to come, and so are not among the items.
     """
     entries = snapshot.entries
-    outputs = _first(
+    answers = _first(
         (item.call_id, index) for index, item in _numbered(entries) if isinstance(item, FunctionCallOutputItem)
     )
     calls = _first(
         (item.call_id, index)
         for index, item in _numbered(entries)
-        if isinstance(item, FunctionCallItem) and item.call_id and _is_whole(item, answered=item.call_id in outputs)
+        if isinstance(item, FunctionCallItem) and item.call_id and _is_whole(item, answered=item.call_id in answers)
     )
     items: list[Sendable] = []
     left_out: list[tuple[str, str]] = []
+    unknown: list[FunctionCallItem] = []
     for index, item in _numbered(entries):
-        made, reasons = _sendable(index, item, entries, calls, outputs)
+        made, reasons = _sendable(index, item, entries, calls, answers)
         items += made
         left_out += [(item.id or "", reason) for reason in reasons]
-    return Replay(items=tuple(_with_unique_ids(items)), left_out=tuple(left_out))
+        if made and isinstance(item, FunctionCallItem) and item.call_id not in answers:
+            assert item.call_id is not None
+            if item.call_id in outputs:
+                items.append(_output(outputs[item.call_id]))
+            elif item.call_id not in pending:
+                items.append(FunctionCallOutputItem(call_id=item.call_id, output=NO_OUTCOME))
+                unknown.append(item)
+    return Replay(items=tuple(_with_unique_ids(items)), left_out=tuple(left_out), unknown=tuple(unknown))
 
 
 def _numbered(entries: Sequence[Entry]) -> Iterator[tuple[int, AnyItem]]:
@@ -237,7 +284,7 @@ def _sendable(
             call = FunctionCallItem(id=item.id, name=item.name, arguments=item.arguments, call_id=call_id)
             place = outputs.get(call_id)
             if place is None:
-                return [call, FunctionCallOutputItem(call_id=call_id, output=NO_OUTCOME)], []
+                return [call], []
             # An output cannot stand before its call.
             return [call, *([_output(entries[place].item)] if place < index else [])], []
         case FunctionCallOutputItem(call_id=call_id):

@@ -2,6 +2,7 @@
 
 import anyio
 import msgspec
+from msgspec.structs import replace
 
 from agentkit.errors import AgentkitError
 from agentkit.events import ToolFinished, TurnCompleted, Usage
@@ -15,7 +16,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """What the agent did in answer to one input, tool rounds included."""
 
     text: str
-    """All the text and transcripts of its messages; messages are joined by line ends."""
+    """All the text and transcripts of its messages, as the layers have left it; messages are joined by line ends."""
     status: str
     """``completed``, ``cancelled``, ``incomplete`` or ``failed``: the last response's."""
     tools: tuple[ToolFinished, ...]
@@ -37,6 +38,8 @@ class Turns:
         self._began: dict[int, float] = {}
         self._first: dict[int, float] = {}
         self._calls: dict[str, ToolFinished] = {}
+        self._told: dict[int, tuple[Turn, set[str], BaseException | None]] = {}
+        """Turns whose end is on its way through the layers, by number."""
         self.count = 0
         """Turns that have ended."""
 
@@ -64,7 +67,7 @@ class Turns:
             del self._calls[next(iter(self._calls))]
 
     def ended(self, turn: TurnState) -> TurnCompleted:
-        """Hand a turn to who waits for it, and describe it."""
+        """Describe a turn that is over; who waits for it has it once the description has passed the layers."""
         now = anyio.current_time()
         began = self._began.pop(id(turn), now)
         first = self._first.pop(id(turn), None)
@@ -79,11 +82,10 @@ class Turns:
             seconds=now - began,
         )
         self.count += 1
-        for token in turn.tokens:
-            waiter = self._waiters.pop(token, None)
-            if waiter is not None:
-                waiter.finish(result, turn.error)
+        if not self._waiters.keys().isdisjoint(turn.tokens):
+            self._told[self.count] = (result, turn.tokens, turn.error)
         return TurnCompleted(
+            turn=self.count,
             status=result.status,
             text=result.text,
             responses=result.responses,
@@ -93,9 +95,23 @@ class Turns:
             usage=result.usage,
         )
 
+    def arrived(self, event: TurnCompleted, error: AgentkitError | None = None) -> None:
+        """Hand a turn to who waits for it, with the text that the layers have left; ``error`` where one has failed."""
+        told = self._told.pop(event.turn, None)
+        if told is None:
+            return
+        result, tokens, failure = told
+        if event.text != result.text:
+            result = replace(result, text=event.text)
+        for token in tokens:
+            waiter = self._waiters.pop(token, None)
+            if waiter is not None:
+                waiter.finish(result, error or failure)
+
     def fail(self, error: AgentkitError) -> None:
         """The session is over: no turn will end any more."""
         self._calls.clear()
+        self._told.clear()
         waiters, self._waiters = self._waiters, {}
         for waiter in waiters.values():
             waiter.finish(None, error)

@@ -7,7 +7,7 @@ network but who sends.
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, cast
+from typing import Any
 
 import anyio
 import anyio.abc
@@ -20,12 +20,8 @@ from agentkit.errors import (
 )
 from agentkit.events import (
     ClientEvent,
-    ConversationItemCreate,
     ConversationUpdated,
-    ErrorEvent,
     Event,
-    FunctionCallOutputItem,
-    FunctionTool,
     ItemAppended,
     ItemCompleted,
     Notice,
@@ -36,15 +32,14 @@ from agentkit.events import (
     encode_client,
 )
 from agentkit.middleware import Chain, Middleware
+from agentkit.middleware.faults import notice_of
 from agentkit.protocol import (
-    CancelTool,
     Core,
     Effect,
     Emit,
     ItemBegan,
     Propose,
     StartTimer,
-    StartTool,
     Suppress,
     Transmit,
     TurnBegan,
@@ -52,7 +47,6 @@ from agentkit.protocol import (
     TurnOutput,
     UpdateEnded,
 )
-from agentkit.session.calls import Calls
 from agentkit.session.clock import clock
 from agentkit.session.fanout import FanOut
 from agentkit.session.history import History
@@ -64,8 +58,7 @@ from agentkit.session.taps import Taps
 from agentkit.session.timers import Timers
 from agentkit.session.turns import Turns
 from agentkit.session.updates import Updates
-from agentkit.tools import Tool, ToolCall, ToolContext
-from agentkit.tools.context import SessionHandle
+from agentkit.tools import ToolCall
 from agentkit.transports.base import Provider, Transport
 
 logger = logging.getLogger("agentkit.session")
@@ -79,11 +72,9 @@ class Ways(ABC):
         provider: Provider,
         *,
         session_id: str,
-        tools: Sequence["Tool[..., object] | FunctionTool"],
         middleware: Sequence[Middleware],
         guards: Sequence[Middleware],
         limits: SessionLimits,
-        context: object,
     ) -> None:
         self.id = session_id
         """A name for the session, made by us."""
@@ -93,7 +84,6 @@ class Ways(ABC):
         self.dropped_input = 0
         """Bytes of the user's audio dropped because there was no connection."""
         self._limits = limits
-        self._data = context
         self._core = Core(prefix=session_id, limits=limits.core)
         self._fanout = FanOut()
         now = clock()
@@ -105,16 +95,8 @@ class Ways(ABC):
         self._updates = Updates()
         self._timers = Timers(self._timer)
         self._at_once = self._effects_at_once()
-        self._calls = Calls(
-            {tool.name: tool for tool in tools if tool.name},
-            emit=self._emit,
-            context=self._tool_context,
-            finished=self._turns.tool_finished,
-            timeout=limits.tool_timeout,
-            declared=self._core.settings.tool_names,
-        )
+        self._now = now
         self._chain = Chain(middleware, guards, inbound=self._arrived, outbound=self._bottom, report=self._layer_report)
-        self._calls.wrap(self._chain.around_call)
         self._taps = Taps(self._chain.layers, self._layer_report)
         self._inbound: Lane[ServerEvent | SessionEvent] = Lane(self._through, self._start, self._inbound_failed)
         self._outbound: Lane[ClientEvent] = Lane(self._through, self._start, self._outbound_failed)
@@ -123,9 +105,12 @@ class Ways(ABC):
         self._created = anyio.Event()
         self._finished = anyio.Event()
         self._ending: str | None = None
+        self._ending_cause = "closed"
         self._tasks: anyio.abc.TaskGroup | None = None
         self._early: list[tuple[Callable[..., Awaitable[object]], tuple[object, ...]]] = []
         """What layers started before the session had tasks."""
+        self._early_notices: list[Notice] = []
+        """What was to be told before anybody could listen."""
         self._told: AgentkitError | None = None
         """The last error of a write that the core was told of."""
         self._transport: Transport | None = None
@@ -154,6 +139,8 @@ class Ways(ABC):
 
     async def _arrived(self, event: Event) -> None:
         self._fanout.deliver(event)
+        if type(event) is TurnCompleted:
+            self._turns.arrived(event)
 
     async def _safely(self, event: ServerEvent | SessionEvent) -> None:
         try:
@@ -203,8 +190,7 @@ class Ways(ABC):
         if self._inbound.busy or any(self._passes_layers(effect) for effect in effects):
             self.start_soon(self._apply, effects)
         else:
-            with anyio.CancelScope(shield=True):  # nothing here waits
-                await self._apply(effects)
+            await self._apply(effects)  # nothing here waits, so nothing is cancelled in the middle
 
     def _passes_layers(self, effect: Effect) -> bool:
         match effect:
@@ -239,7 +225,11 @@ class Ways(ABC):
             case Propose(event):
                 await self._propose(event)
             case TurnEnded(turn):
-                await self._emit(self._turns.ended(turn))
+                completed = self._turns.ended(turn)
+                if self._chain.compiled(TurnCompleted) is None and not self._inbound.busy:
+                    await self._arrived(completed)
+                else:
+                    await self._safely(completed)
                 self._after_turn()
             case _:
                 self._at_once[type(effect)](effect)
@@ -248,13 +238,11 @@ class Ways(ABC):
         """Return what is done for the effects that wait for nothing."""
         return {
             Transmit: lambda effect: self._post(effect.event),
-            StartTool: self._start_tool,
             StartTimer: lambda effect: self._timers.start(effect.name, effect.seconds),
             ItemBegan: lambda effect: self.history.began(effect.item_id),
             TurnBegan: lambda effect: self._turns.began(effect.turn),
             TurnOutput: lambda effect: self._turns.output(effect.turn),
             UpdateEnded: lambda effect: self._updates.ended(effect.event_id, effect.error),
-            CancelTool: lambda effect: self._calls.interrupted(effect.call_id),
             Suppress: lambda effect: None,  # the event was not handed on
         }
 
@@ -288,28 +276,23 @@ class Ways(ABC):
             self._taps.show("out", raw, event)
 
     def _layer_report(self, what: str, layer: Middleware, subject: Event | ToolCall, error: Exception | None) -> None:
-        if self.ended is not None:
-            return
-        name = subject.wire_type if isinstance(subject, Event) else f"the call of {subject.name}"
-        if what != "dropped":
-            reason = f": {type(error).__name__}: {error}" if error is not None else ""
-            message = f"middleware {layer.name} {what} on {name}{reason}"
-            hint = "it is skipped for the rest of the session" if what == "switched off" else None
-            self.notice("middleware_failed", message, hint=hint)
-            return
-        if isinstance(subject, ClientEvent):
+        if what == "dropped" and isinstance(subject, ClientEvent | TurnCompleted) and self.ended is None:
+            name = subject.wire_type
             dropped = MiddlewareError(f"{layer.name} dropped {name}", layer=layer.name, event_type=name)
-            effects = self._core.dropped(subject, dropped)
-            if effects:
+            if isinstance(subject, TurnCompleted):
+                self._turns.arrived(subject, dropped)
+            elif effects := self._core.dropped(subject, dropped):
                 self.start_soon(self._apply, effects)
-            is_output = isinstance(subject, ConversationItemCreate) and isinstance(subject.item, FunctionCallOutputItem)
-            if is_output:
-                self.notice("dropped", f"middleware {layer.name} dropped the output of a tool call")
-        elif isinstance(subject, ErrorEvent | SessionEnded):
-            self.notice("dropped", f"middleware {layer.name} dropped {name}")
+        notice = notice_of(what, layer, subject, error)
+        if notice is not None and self.ended is None:
+            self.start_soon(self._emit, notice)
+        elif notice is not None:  # the layers have had the last event
+            self._fanout.deliver(notice)
 
     def _inbound_failed(self, event: Event, error: AgentkitError) -> None:
         logger.debug("%s went no further: %s", event.wire_type, error)
+        if isinstance(event, TurnCompleted):
+            self._turns.arrived(event, error)
 
     def _outbound_failed(self, event: ClientEvent, error: AgentkitError) -> None:
         """An event of the core's, or of a layer's, could not be sent."""
@@ -321,21 +304,7 @@ class Ways(ABC):
         if effects:
             self.start_soon(self._apply, effects)
 
-    # Tools and time
-
-    def _start_tool(self, start: StartTool) -> None:
-        if self.ended is None and self._tasks is not None:
-            self._tasks.start_soon(self._run_tool, start)
-
-    async def _run_tool(self, start: StartTool) -> None:
-        output = await self._calls.run(start)
-        if output is not None and self.ended is None:
-            await self._apply(self._core.finish_call(start.call_id, output))
-            self.end_if_quiet()
-
-    def _tool_context(self, call: ToolCall) -> ToolContext:
-        # The engine is always a Session, which has what tools may use; the class itself is above this module.
-        return ToolContext(call=call, session=cast("SessionHandle", self), data=self._data)
+    # Time
 
     async def _timer(self, name: str) -> None:
         await self._apply(self._core.timer(name))
@@ -351,7 +320,7 @@ class Ways(ABC):
     def end_if_quiet(self) -> None:
         """End a session that was asked to end, once nothing is due any more."""
         if self._ending is not None and self.ended is None and self._core.quiet:
-            self.start_soon(self._end, "closed", None)
+            self.start_soon(self._end, self._ending_cause, None)
 
     def _start(self, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
         if self._tasks is not None:
@@ -379,7 +348,11 @@ class Ways(ABC):
         """Tell a person something in one line, as a ``Notice`` event; nothing once the session has ended."""
         if self.ended is not None:
             return
-        self.start_soon(self._emit, Notice(code=code, message=message, level=level, hint=hint))
+        notice = Notice(code=code, message=message, level=level, hint=hint)
+        if self._tasks is None:
+            self._early_notices.append(notice)  # nobody can listen yet
+        else:
+            self.start_soon(self._emit, notice)
 
     async def send(self, event: ClientEvent) -> None:
         """Send an event through the layers and the core.

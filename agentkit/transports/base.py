@@ -82,6 +82,9 @@ class Provider(ABC):
     wants_examples: bool = True
     """Whether tools are declared with their example phrases: a model needs none, the embedded server's rules do."""
 
+    reconnects: bool = False
+    """Whether a session goes on over another connection when one is lost, where it is not told otherwise."""
+
     @abstractmethod
     def connect(self) -> AbstractAsyncContextManager[Transport]:
         """Open one connection; leaving the context closes it.
