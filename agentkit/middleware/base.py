@@ -1,12 +1,12 @@
 """What a layer is: one shape, ``async (x, call_next)``, declared by ``@on(EventClass)`` and ``wrap_tool_call``."""
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar, Literal, Protocol, TypeAlias, TypeVar
 
-from agentkit.events import ClientEvent, Event
-from agentkit.tools import ToolCall, ToolResult
+from agentkit.events import AnyServerSession, AnySettings, ClientEvent, Event, FunctionTool
+from agentkit.tools import Tool, ToolCall, ToolResult
 
 E = TypeVar("E", bound=Event)
 Next: TypeAlias = Callable[[E], Awaitable[None]]
@@ -34,6 +34,34 @@ class SessionHandle(Protocol):
 
     def notice(self, code: str, message: str, *, level: str = "warning", hint: str | None = None) -> None:
         """Tell a person something in one line."""
+
+    @property
+    def settings(self) -> AnyServerSession | None:
+        """The settings in force, as the server confirmed them last; None before it has."""
+
+    @property
+    def tools(self) -> "Mapping[str, Tool[..., object] | FunctionTool]":
+        """The session's tools by name."""
+
+    # What follows waits, so an event's handler starts it by ``start_soon`` and does not await it.
+
+    async def say(self, text: str) -> object:
+        """Let the agent say a text."""
+
+    async def create_response(self) -> None:
+        """Ask for a response, without waiting for it."""
+
+    async def interrupt(self, heard_ms: int | None = None) -> None:
+        """Cut the agent off."""
+
+    async def update(self, settings: AnySettings) -> None:
+        """Change settings, and wait until the server confirms them."""
+
+    async def delete_item(self, item_id: str) -> None:
+        """Remove an item from the conversation."""
+
+    async def end(self, reason: str = "", *, limit: bool = False) -> None:
+        """End the session, once what is being said has been said; ``limit`` says that a limit was reached."""
 
 
 def on(*classes: type[Event]) -> Callable[[Handler], Handler]:
@@ -65,12 +93,23 @@ def on(*classes: type[Event]) -> Callable[[Handler], Handler]:
 class Middleware:
     """One layer; one instance belongs to one session, so state lives on ``self``.
 
-    A layer that raises is skipped for that event and reported; after five failures in a row it is switched off.
-    One with ``critical = True`` (a guard) fails closed instead: the event goes no further.
+    A layer that raises, or waits for longer than its ``event_timeout``, is skipped for that event and reported; after
+    five failures in a row it is switched off. One with ``critical = True`` (a guard) fails closed instead: the event
+    goes no further, and it is never switched off. A layer that takes longer than its ``event_budget`` is named by a
+    ``Notice``; one that does so on five audio deltas in a row, and is not critical, gets no more of them.
     """
 
     critical: ClassVar[bool] = False
     """Whether an event may not pass where this layer fails."""
+    event_timeout: float = 5.0
+    """Seconds that a handler may wait for one event; then it is cancelled, and has failed.
+
+    The time that the event spends further on, in ``call_next``, does not count. A handler that shields itself from
+    cancellation, or blocks the event loop, cannot be ended. ``wrap_tool_call`` may take any time: it may wait for a
+    person, and holds up nothing but its call.
+    """
+    event_budget: float = 0.05
+    """Seconds that a handler may take for one event, not counting ``call_next``, before somebody is told."""
     session: SessionHandle
     """The session around the layer; set before ``running`` is entered."""
     _handlers: ClassVar[dict[type[Event], str]] = {}

@@ -4,22 +4,37 @@ Rule: no queue, task or plugin call between layers. A class that no layer handle
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
 from msgspec.structs import replace
 
 from agentkit.errors import MiddlewareError
-from agentkit.events import ClientEvent, Event
+from agentkit.events import ClientEvent, Event, InputAudioBufferAppend, ResponseOutputAudioDelta
 from agentkit.middleware.base import Middleware, Next, NextCall
-from agentkit.tools import ToolCall, ToolResult
-from agentkit.tools.cancellation import is_due
+from agentkit.middleware.calls import around
+from agentkit.middleware.faults import as_fault, is_stray, seconds_in_words, subject_name
+from agentkit.middleware.waiting import Limit, NativeLimit, Waiting, running_loop
+from agentkit.tools import ToolCall
+
+if TYPE_CHECKING:
+    import asyncio
 
 FAILURES = 5
-"""Failures in a row after which an observer is switched off."""
+"""Failures in a row after which an observer is switched off, and slow events after which it gets no more audio."""
+AUDIO = (ResponseOutputAudioDelta, InputAudioBufferAppend)
+"""What comes all the time: an observer that is slow on these is spared them."""
+SLOW_TOLD = 100
+"""Of how many slow events of a layer one is told."""
+WATCHED = 100
+"""Events for which each layer is measured by itself, after all of them together were slow."""
 Report: TypeAlias = Callable[[str, Middleware, Event | ToolCall, Exception | None], None]
-"""Told what happened (``failed``, ``switched off``, ``dropped``), the layer, the event or call, and the error."""
+"""Told what happened, the layer, the event or call, and the error.
+
+What happens is ``failed``, ``switched off``, ``dropped``, ``slow``, or ``spared`` for one that gets no more events of
+the class.
+"""
 Sink: TypeAlias = Callable[[Any], Awaitable[None]]
 
 logger = logging.getLogger("agentkit.middleware")
@@ -36,6 +51,7 @@ class Chain:
         inbound: Sink,
         outbound: Sink,
         report: Report,
+        now: Callable[[], float] | None = None,
     ) -> None:
         """Link the layers.
 
@@ -45,10 +61,11 @@ class Chain:
                 tool calls.
             inbound: Takes a server or session event that passed every layer.
             outbound: Takes a client event that passed every layer.
-            report: Told of failures and drops.
+            report: Told of failures, drops and slowness.
+            now: The clock; the event loop's where none is given.
 
         Raises:
-            TypeError: A layer has no hook that could ever fire.
+            TypeError: A layer has no hook that could ever fire, or no time to do anything.
         """
         for layer in (*layers, *guards):
             if not layer.hooks():
@@ -56,10 +73,15 @@ class Chain:
                     f"middleware {layer.name} has no hook that can fire: "
                     "give it an @on(...) method, wrap_tool_call, on_wire or running"
                 )
-        self._layers = [_State(layer, report) for layer in layers]
-        self._guards = [_State(layer, report) for layer in guards]
+            for name in ("event_budget", "event_timeout"):
+                seconds = getattr(layer, name)
+                if not seconds > 0:
+                    raise TypeError(f"{name} of middleware {layer.name} is {seconds}, and must be above 0 seconds")
+        self._layers = [Health(layer, report) for layer in layers]
+        self._guards = [Health(layer, report) for layer in guards]
         self._inbound = inbound
         self._outbound = outbound
+        self._now = now
         self._compiled: dict[type[Event], Next[Any] | None] = {}
 
     @property
@@ -83,7 +105,7 @@ class Chain:
             compiled = self._compiled[event_class] = self._link(event_class)
             return compiled
 
-    def _links(self, event_class: type[Event]) -> list[tuple["_State", Callable[..., Awaitable[None]]]]:
+    def _links(self, event_class: type[Event]) -> list[tuple["Health", Callable[..., Awaitable[None]]]]:
         outbound = issubclass(event_class, ClientEvent)
         ordered = [*(self._layers if outbound else reversed(self._layers)), *self._guards]
         return [(state, handler) for state in ordered if (handler := state.layer.handler(event_class)) is not None]
@@ -92,32 +114,44 @@ class Chain:
         links = self._links(event_class)
         if not links:
             return None
+        loop = running_loop()
+        now = self._now or (anyio.current_time if loop is None else loop.time)
         following: Next[Any] = self._outbound if issubclass(event_class, ClientEvent) else self._inbound
+        compiled = []
         for state, handler in reversed(links):
-            following = _Link(state, handler, following).run
-        return following
+            link = _Link(state, handler, following, now=now, loop=loop, spares=issubclass(event_class, AUDIO))
+            compiled.append(link)
+            following = link.run
+        return _Whole(compiled, now).run
 
-    def _wrapping(self) -> list["_State"]:
+    def _wrapping(self) -> list["Health"]:
         return [state for state in (*self._layers, *self._guards) if state.layer.overrides("wrap_tool_call")]
 
     def around_call(self, body: NextCall) -> NextCall:
         """Return ``body`` with every layer's ``wrap_tool_call`` around it."""
-        following = body
-        for state in reversed(self._wrapping()):
-            following = _CallLink(state, following).run
-        return following
+        return around(self._wrapping(), body)
+
+    def around_guards(self, body: NextCall) -> NextCall:
+        """Return ``body`` with the ``wrap_tool_call`` of the guards around it, and of every other critical layer.
+
+        For a call that was changed after it had passed the layers: what may not run is asked again.
+        """
+        guards = [state for state in self._wrapping() if state in self._guards or state.layer.critical]
+        return around(guards, body)
 
 
-class _State:
+class Health:
     """One layer's health."""
 
-    __slots__ = ("failures", "layer", "off", "report")
+    __slots__ = ("failures", "layer", "links", "off", "report", "slow_events")
 
     def __init__(self, layer: Middleware, report: Report) -> None:
         self.layer = layer
         self.report = report
         self.failures = 0
+        self.slow_events = 0
         self.off = False
+        self.links: list[_Link] = []
 
     def failed(self, subject: Event | ToolCall, error: Exception) -> None:
         """Count a failure, and switch an observer off after too many in a row."""
@@ -126,18 +160,71 @@ class _State:
         self.report("failed", self.layer, subject, error)
         if self.failures >= FAILURES and not self.layer.critical:
             self.off = True
+            for link in self.links:
+                link.off = True
             self.report("switched off", self.layer, subject, error)
+
+    def slow(self, event: Event, error: TimeoutError) -> None:
+        """Count an event that has taken too long, and tell of the first one and of some of the others."""
+        logger.debug("middleware %s on %s: %s", self.layer.name, event.wire_type, error)
+        self.slow_events += 1
+        if self.slow_events % SLOW_TOLD == 1:
+            self.report("slow", self.layer, event, error)
+
+
+class _Whole:
+    """All the layers of one event class: where they are slow together, each of them is measured for a while."""
+
+    __slots__ = ("budget", "first", "left", "links", "now")
+
+    def __init__(self, links: Sequence["_Link"], now: Callable[[], float]) -> None:
+        self.links = links
+        self.first = links[-1].run
+        self.now = now
+        self.budget = min(link.state.layer.event_budget for link in links)
+        self.left = 0
+
+    async def run(self, event: Event) -> None:
+        """Take an event through the layers."""
+        began = self.now()
+        await self.first(event)
+        if self.now() - began > self.budget:
+            self._time(WATCHED)
+        elif self.left:
+            self._time(self.left - 1)
+
+    def _time(self, events: int) -> None:
+        if bool(events) is not bool(self.left):
+            for link in self.links:
+                link.timed = events > 0
+        self.left = events
 
 
 class _Link:
     """One layer's handler of one event class, and what comes after it."""
 
-    __slots__ = ("following", "handler", "state")
+    __slots__ = ("following", "handler", "loop", "now", "off", "slow_in_a_row", "spares", "state", "timed")
 
-    def __init__(self, state: _State, handler: Callable[..., Awaitable[None]], following: Next[Any]) -> None:
+    def __init__(
+        self,
+        state: Health,
+        handler: Callable[..., Awaitable[None]],
+        following: Next[Any],
+        *,
+        now: Callable[[], float],
+        loop: "asyncio.AbstractEventLoop | None",
+        spares: bool,
+    ) -> None:
         self.state = state
         self.handler = handler
         self.following = following
+        self.now = now
+        self.loop = loop
+        self.spares = spares and not state.layer.critical
+        self.off = state.off
+        self.timed = False
+        self.slow_in_a_row = 0
+        state.links.append(self)
 
     async def run(self, event: Event) -> None:
         """Take an event through this layer and those after it.
@@ -145,133 +232,176 @@ class _Link:
         Raises:
             MiddlewareError: A critical layer failed; the event went no further.
         """
-        state = self.state
-        if state.off:
+        if self.off:
             await self.following(event)
             return
+        state = self.state
         passing = _Passing(self, event)
+        began = self.now() if self.timed else None
         try:
-            await self.handler(event, passing)
+            if self.loop is None:
+                await self._limited(event, passing)
+            else:
+                rest = self.handler(event, passing).__await__()
+                for value in rest:  # it waits for something
+                    await passing.wait(rest, value, NativeLimit(self.loop))
+                    break
         except BaseException as caught:  # isolation boundary: one layer's fault must not end the session
-            if caught is passing.beyond or not (isinstance(caught, Exception) or _is_stray(caught)):
+            if caught is passing.beyond or not (isinstance(caught, Exception) or is_stray(caught)):
+                passing.stop()  # who has sent it was cancelled: nobody counts on it any more
                 raise
-            exc = as_fault(caught)
+            exc = passing.hung(caught) or as_fault(caught)
             state.failed(event, exc)
             if passing.beyond is not None:
                 raise passing.beyond from None  # not this layer's to hide behind its own fault
-            if passing.called:
+            if passing.place:
                 return
             if state.layer.critical:
-                passing.called = True
+                passing.stop()
                 raise MiddlewareError(
                     f"{state.layer.name} failed on {event.wire_type}, which was stopped: {type(exc).__name__}: {exc}",
                     layer=state.layer.name,
                     event_type=event.wire_type,
                 ) from exc
+            passing.waiting = None
             await passing(event)
         else:
             state.failures = 0
+            if not passing.place:
+                passing.__class__ = _Kept
+            if began is not None:
+                self._took(event, self.now() - began - passing.away)
+            elif passing.waiting is not None:
+                self._took(event, passing.waiting.seconds)
+
+    async def _limited(self, event: Event, passing: "_Passing") -> None:
+        """Run the handler in a scope, which has to be there before it waits."""
+        with anyio.CancelScope() as scope:
+            rest = self.handler(event, passing).__await__()
+            for value in rest:
+                await passing.wait(rest, value, Limit(scope, self.now))
+                break
+        if scope.cancelled_caught:
+            raise TimeoutError
+
+    def _took(self, event: Event, seconds: float) -> None:
+        """Compare the time that the handler has taken for an event with its budget."""
+        layer = self.state.layer
+        if seconds <= layer.event_budget:
+            self.slow_in_a_row = 0
+            return
+        error = TimeoutError(f"{seconds_in_words(seconds)}; its budget is {seconds_in_words(layer.event_budget)}")
+        self.state.slow(event, error)
+        self.slow_in_a_row += 1
+        if self.spares and self.slow_in_a_row >= FAILURES and not self.off:
+            self.off = True
+            self.state.report("spared", layer, event, error)
+
+
+_HERE, _BEYOND, _BACK, _STOPPED = range(4)
+"""Where an event is, seen from a layer."""
 
 
 class _Passing:
-    """The ``call_next`` of one event in one layer; where it goes away uncalled, the layer has dropped the event."""
+    """The ``call_next`` of one event in one layer."""
 
-    __slots__ = ("beyond", "called", "event", "link")
+    __slots__ = ("away", "beyond", "event", "link", "place", "waiting")
 
     def __init__(self, link: _Link, event: Event) -> None:
         self.link = link
         self.event = event
-        self.called = False
+        self.place = _HERE
         self.beyond: BaseException | None = None
         """What was raised further on, which is not this layer's fault."""
+        self.waiting: Waiting | None = None
+        """The handler, once it waits."""
+        self.away = 0.0
+        """Seconds that the event was further on, where that is measured."""
 
     async def __call__(self, event: Event) -> None:
-        if self.called:
-            raise self._misused("called call_next twice")
-        if type(event) is not type(self.event):
-            raise self._misused(f"put {type(event).__name__} in the event's place (use self.session.send for that)")
+        if self.place:
+            raise self._misused(f"called call_next {'too late' if self.place == _STOPPED else 'twice'}")
         given = self.event
-        if isinstance(event, ClientEvent) and isinstance(given, ClientEvent) and event.event_id != given.event_id:
-            # Who waits for the answer knows the event by its id, so what replaces it keeps it.
-            event = replace(event, event_id=given.event_id)
-        self.called = True
+        if event is not given:
+            if type(event) is not type(given):
+                raise self._misused(f"put {type(event).__name__} in the event's place (use self.session.send for that)")
+            if isinstance(event, ClientEvent) and isinstance(given, ClientEvent) and event.event_id != given.event_id:
+                # Who waits for the answer knows the event by its id, so what replaces it keeps it.
+                event = replace(event, event_id=given.event_id)
+        self.place = _BEYOND
+        link = self.link
         try:
-            await self.link.following(event)
+            if link.timed or self.waiting is not None:
+                await self._measured(event)
+            else:
+                await link.following(event)
         except BaseException as exc:
             self.beyond = exc
             raise
+        finally:
+            self.place = _BACK
+            if self.waiting is not None:  # it may be so only now
+                self.waiting.is_back()
 
-    def __del__(self) -> None:
-        if not self.called:
-            state = self.link.state
-            logger.debug("middleware %s dropped %s", state.layer.name, self.event.wire_type)
-            state.report("dropped", state.layer, self.event, None)
+    async def _measured(self, event: Event) -> None:
+        """Pass the event on without counting the time that it takes further on."""
+        waiting = self.waiting
+        began = self.link.now()
+        if waiting is not None:
+            waiting.goes_beyond()
+        try:
+            if waiting is not None and waiting.struck:  # it passes the event on in its `finally`: wholly
+                with anyio.CancelScope(shield=True):
+                    await self.link.following(event)
+            else:
+                await self.link.following(event)
+        finally:
+            self.away += self.link.now() - began
+
+    async def wait(self, rest: Generator[Any, Any, None], value: object, limit: Limit) -> None:
+        """Await what is left of the handler.
+
+        Raises:
+            TimeoutError: It has waited for too long itself.
+        """
+        link = self.link
+        timeout, beyond = link.state.layer.event_timeout, self.place == _BEYOND
+        self.waiting = Waiting(rest, value, timeout=timeout, limit=limit, now=link.now, beyond=beyond)
+        try:
+            await self.waiting
+        finally:
+            self.waiting.undo()
+        if self.waiting.struck:  # and has returned as if nothing were
+            raise TimeoutError
+
+    def hung(self, caught: BaseException) -> TimeoutError | None:
+        """Return the layer's fault, where it was told to stop waiting, in place of what came of that."""
+        if self.waiting is None or not self.waiting.struck:
+            return None
+        error = TimeoutError(f"it has not returned within {seconds_in_words(self.link.state.layer.event_timeout)}")
+        error.__cause__ = caught  # where it was waiting
+        return error
+
+    def stop(self) -> None:
+        """Let the event go no further, where it is still here."""
+        if not self.place:
+            self.place = _STOPPED
 
     def _misused(self, what: str) -> MiddlewareError:
         name = self.link.state.layer.name
         return MiddlewareError(f"{name} {what} on {self.event.wire_type}", layer=name, event_type=self.event.wire_type)
 
 
-class _CallLink:
-    """One layer's ``wrap_tool_call`` and what comes after it."""
+class _Kept(_Passing):
+    """The same once the handler has returned without calling it: where it goes away, the layer has dropped the event.
 
-    __slots__ = ("following", "state")
+    Only then, for an object with a ``__del__`` costs a third more.
+    """
 
-    def __init__(self, state: _State, following: NextCall) -> None:
-        self.state = state
-        self.following = following
+    __slots__ = ()
 
-    async def run(self, call: ToolCall) -> ToolResult:
-        """Take a call through this layer and those after it."""
-        state = self.state
-        if state.off:
-            return await self.following(call)
-        result: ToolResult | None = None
-        beyond: BaseException | None = None
-
-        async def call_next(passed: ToolCall) -> ToolResult:
-            nonlocal result, beyond
-            if not isinstance(passed, ToolCall) or passed.call_id != call.call_id:
-                raise TypeError("call_next takes the ToolCall, or a changed copy with the same call_id")
-            try:
-                result = await self.following(passed)
-            except BaseException as exc:
-                beyond = exc
-                raise
-            beyond = None
-            return result
-
-        try:
-            changed = await state.layer.wrap_tool_call(call, call_next)
-            if not isinstance(changed, ToolResult):
-                raise TypeError(f"wrap_tool_call returned {type(changed).__name__}, not a ToolResult")
-        except BaseException as caught:  # isolation boundary: one layer's fault must still give the call an answer
-            if caught is beyond or not (isinstance(caught, Exception) or _is_stray(caught)):
-                raise
-            state.failed(call, as_fault(caught))
-            if beyond is not None:
-                raise beyond from None
-            if state.layer.critical:
-                return ToolResult.refused(f"{state.layer.name} could not check this call")
-            return result if result is not None else await self.following(call)
-        state.failures = 0
-        return changed
-
-
-def _is_stray(error: BaseException) -> bool:
-    """Tell whether an error is a cancellation that nobody asked for, as of an asyncio task that was awaited."""
-    return isinstance(error, anyio.get_cancelled_exc_class()) and not is_due()
-
-
-def as_fault(caught: BaseException) -> Exception:
-    """Return what a layer did wrong: its error, or that it let a cancellation out which nobody asked for."""
-    if isinstance(caught, Exception):
-        return caught
-    fault = RuntimeError("a cancellation that nobody asked for came out of it, as of a task that it awaited")
-    fault.__cause__ = caught
-    return fault
-
-
-def subject_name(subject: Event | ToolCall) -> str:
-    """Return what a layer was busy with, in words."""
-    return f"the call of {subject.name}" if isinstance(subject, ToolCall) else subject.wire_type
+    def __del__(self) -> None:
+        if not self.place:
+            state = self.link.state
+            logger.debug("middleware %s dropped %s", state.layer.name, self.event.wire_type)
+            state.report("dropped", state.layer, self.event, None)

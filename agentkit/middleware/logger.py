@@ -10,11 +10,11 @@ from pathlib import Path
 import msgspec
 
 from agentkit.errors import ConfigError
-from agentkit.events import Event, InputAudioBufferAppend, MalformedEvent, ResponseOutputAudioDelta
-from agentkit.masking import Masker
+from agentkit.events import Event, MalformedEvent
+from agentkit.masking import WireMasker
 from agentkit.middleware.base import Direction, Middleware
-
-_AUDIO_KEYS = ("audio", "delta")
+from agentkit.middleware.frames import without_audio
+from agentkit.middleware.secrets import wire_masker
 
 
 class LoggerConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +30,7 @@ class Logger(Middleware):
     """Write each frame as it went over the wire, with its time, number and direction.
 
     A line is ``{"time": ..., "seq": ..., "direction": "in" | "out", "event": {...}}``; what is no JSON is written as
-    ``"raw"``. A line is written before anything acts on the event. Secrets are masked.
+    ``"raw"``. A line is written before anything acts on the event. Secrets are masked, a tool's secret arguments too.
     """
 
     def __init__(self, path: str | os.PathLike[str] = "logs/{session}.jsonl", *, audio: bool = False) -> None:
@@ -42,9 +42,9 @@ class Logger(Middleware):
         """
         self._template = os.fspath(path)
         self._audio = audio
-        self._masker = Masker()
         self._sequence = 0
         self._file = -1
+        self._masker: WireMasker
         self.path: Path | None = None
         """The file that is written, once the session runs."""
 
@@ -56,6 +56,7 @@ class Logger(Middleware):
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Hold the file open."""
+        self._masker = wire_masker(self.session)
         today = datetime.now(UTC).strftime("%Y-%m-%d")
         path = Path(self._template.replace("{session}", self.session.id).replace("{date}", today))
         try:
@@ -75,44 +76,18 @@ class Logger(Middleware):
     def on_wire(self, direction: Direction, raw: bytes, event: Event) -> None:
         """Write one frame."""
         self._sequence += 1
+        raw = self._masker.frame(raw if self._audio else without_audio(raw, event))
         if isinstance(event, MalformedEvent):
-            body = b'"raw":' + msgspec.json.encode(raw[:4096].decode("utf-8", "replace"))
+            text = msgspec.json.encode(raw[:4096].decode("utf-8", "replace"))
+            body = b'"raw":' + self._masker.masker.bytes(text)  # what is no JSON has no quotes to be masked in
         else:
-            body = b'"event":' + (raw if self._audio else _without_audio(raw, event))
+            body = b'"event":' + raw
         if b"\n" in body:
             body = body.replace(b"\r", b"").replace(b"\n", b"")  # only between tokens: in a JSON string it is escaped
         head = b'{"time":"%s","seq":%d,"direction":"%s",' % (_now(), self._sequence, direction.encode())
-        os.write(self._file, head + self._masker.bytes(body) + b"}\n")
+        os.write(self._file, head + body + b"}\n")
 
 
 def _now() -> bytes:
     now = time.time()
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now % 1 * 1e6):06d}Z".encode()
-
-
-def _without_audio(raw: bytes, event: Event) -> bytes:
-    """Return a frame with its base64 audio replaced by how long it was."""
-    if isinstance(event, ResponseOutputAudioDelta | InputAudioBufferAppend):
-        data = msgspec.json.decode(raw)
-        for key in _AUDIO_KEYS:
-            if isinstance(data.get(key), str):
-                data[key] = _length(data[key])
-        return msgspec.json.encode(data)
-    if b'"audio"' in raw:
-        return msgspec.json.encode(_shortened(msgspec.json.decode(raw)))
-    return raw
-
-
-def _shortened(value: object) -> object:
-    if isinstance(value, dict):
-        return {
-            key: _length(inner) if key == "audio" and isinstance(inner, str) else _shortened(inner)
-            for key, inner in value.items()
-        }
-    if isinstance(value, list):
-        return [_shortened(inner) for inner in value]
-    return value
-
-
-def _length(base64: str) -> str:
-    return f"<{len(base64)} characters of base64>"

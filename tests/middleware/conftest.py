@@ -1,6 +1,6 @@
 """A chain with its ends, and what came out of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -20,8 +20,13 @@ class Ends:
         self.broken: Exception | None = None
         """Raised beyond the layers."""
 
-    def chain(self, layers: Sequence[Middleware], guards: Sequence[Middleware] = ()) -> Chain:
-        return Chain(layers, guards, inbound=self.arrived, outbound=self.left, report=self.report)
+    def chain(
+        self,
+        layers: Sequence[Middleware],
+        guards: Sequence[Middleware] = (),
+        now: Callable[[], float] | None = None,
+    ) -> Chain:
+        return Chain(layers, guards, inbound=self.arrived, outbound=self.left, report=self.report, now=now)
 
     async def arrived(self, event: Event) -> None:
         self._break()

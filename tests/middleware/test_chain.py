@@ -22,7 +22,8 @@ from agentkit.events import (
     SessionEvent,
 )
 from agentkit.middleware import Middleware, Next, NextCall, on
-from agentkit.middleware.chain import FAILURES, subject_name
+from agentkit.middleware.chain import FAILURES
+from agentkit.middleware.faults import subject_name
 from agentkit.tools import ToolCall, ToolResult
 
 if TYPE_CHECKING:
@@ -262,7 +263,7 @@ async def test_what_a_broken_guard_held_back_cannot_be_let_through_later(ends: E
 
     with pytest.raises(MiddlewareError):
         await send(ends, CLEAR, guards=(Guard(keeps),))
-    with pytest.raises(MiddlewareError, match="twice"):
+    with pytest.raises(MiddlewareError, match="called call_next too late"):
         await held[0](CLEAR)
     assert ends.outbound == []
 

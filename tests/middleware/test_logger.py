@@ -9,17 +9,30 @@ from types import SimpleNamespace
 
 import pytest
 
-from agentkit import ConfigError, Logger
-from agentkit.events import ClientEvent, InputAudioBufferAppend, decode_server, encode_client
+from agentkit import ConfigError, Logger, tool
+from agentkit.events import (
+    ClientEvent,
+    ConversationItemCreate,
+    FunctionCallOutputItem,
+    InputAudioBufferAppend,
+    decode_server,
+    encode_client,
+)
 from agentkit.middleware.logger import LoggerConfig
 
 pytestmark = pytest.mark.anyio
 
 
+@tool(secret=("pin",))
+async def unlock(door: str, pin: str) -> str:
+    """Unlock a door."""
+    return f"{door} does not open with {pin}"
+
+
 @asynccontextmanager
 async def logging(path: Path, *, audio: bool = False) -> AsyncIterator[Logger]:
     layer = Logger.from_config(LoggerConfig(path=str(path), audio=audio))
-    layer.session = SimpleNamespace(id="ak1")  # all that the logger uses of it
+    layer.session = SimpleNamespace(id="ak1", tools={"unlock": unlock})  # all that the logger uses of it
     async with layer.running():
         yield layer
 
@@ -93,3 +106,29 @@ async def test_a_path_that_cannot_be_written_is_explained(tmp_path: Path) -> Non
         async with logging(tmp_path / "file" / "log.jsonl"):
             raise AssertionError("not reached")
     assert caught.value.hint is not None
+
+
+async def test_a_tools_secret_arguments_are_not_in_it_nor_what_repeats_them(tmp_path: Path) -> None:
+    item = b'{"id":"f1","type":"function_call","call_id":"c1","name":"unlock","arguments":%b}'
+    whole = b'"{\\"door\\":\\"front\\",\\"pin\\":\\"swordfish\\"}"'
+    delta = b'{"type":"response.function_call_arguments.delta","item_id":"f1","call_id":"c1","delta":"%b"}'
+    output = FunctionCallOutputItem(call_id="c1", output="front does not open with swordfish")
+    async with logging(tmp_path / "log.jsonl") as layer:
+        incoming(layer, b'{"type":"response.output_item.added","item":%b}' % (item % b'""'))
+        incoming(layer, delta % b"sword")
+        incoming(layer, delta % b"fish")
+        incoming(layer, b'{"type":"response.output_item.done","item":%b}' % (item % whole))
+        outgoing(layer, ConversationItemCreate(item=output))
+        incoming(layer, b'{"type":"response.output_item.done","item":{"type":"function_call","arguments":%b}}' % whole)
+        incoming(layer, b'{"type":"function_call", "arguments":%b' % whole)
+    log = (tmp_path / "log.jsonl").read_text()
+    assert "sword" not in log
+    assert "fish" not in log
+    assert "front does not open with ***" in log
+    assert len(read(tmp_path / "log.jsonl")) == 7
+
+
+async def test_a_key_in_a_frame_that_is_no_event_is_masked(tmp_path: Path) -> None:
+    async with logging(tmp_path / "log.jsonl") as layer:
+        incoming(layer, b"bare sk-abcdefghijklmnop123 text")
+    assert read(tmp_path / "log.jsonl")[0]["raw"] == "bare *** text"
