@@ -19,8 +19,13 @@ if TYPE_CHECKING:
 
 @hookimpl
 def register_middleware() -> list[Factory[Middleware]]:
-    """Give the logger."""
-    return [Factory("logger", Logger.from_config, LoggerConfig, "Write every wire event to a JSONL file.")]
+    """Give the logger and the journal."""
+    from agentkit.session.journal import Journal, JournalConfig
+
+    return [
+        Factory("logger", Logger.from_config, LoggerConfig, "Write every wire event to a JSONL file."),
+        Factory("journal", Journal.from_config, JournalConfig, "Write down what a session can be taken up again from."),
+    ]
 
 
 @hookimpl

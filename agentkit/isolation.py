@@ -1,6 +1,7 @@
 """Running a plugin's code so that whatever it does is one error, not the end of the program.
 
-Rule: a plugin's import and hooks run in ``run_plugin`` only. A plugin is code with our rights, not sandboxed:
+Rule: a plugin's import and hooks run in ``run_plugin`` only, and what its factories build is built by the ``build``
+that ``run_plugin`` puts around theirs. A plugin is code with our rights, not sandboxed:
 one that ends the process (``os._exit``, a crash in C) or never returns cannot be survived, and what it writes
 to file descriptor 1 below Python is not caught; ``AGENTKIT_PLUGINS=none`` is the way out then.
 """
@@ -13,16 +14,16 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import FrameType, TracebackType
 from typing import Final
 
 import msgspec
 
-from agentkit.discovery import Source
-from agentkit.errors import PluginLoadError
+from agentkit.discovery import Source, normal_name
+from agentkit.errors import AgentkitError, PluginLoadError
 from agentkit.hookspecs import collect
-from agentkit.registry import Kind
+from agentkit.registry import SINGULAR, Factory, Kind, check_product
 
 _MAX_CAUSE: Final = 300
 # Redirecting stdout and watching SIGINT are process-wide, so one plugin is imported at a time.
@@ -32,10 +33,55 @@ _IMPORTING = threading.RLock()
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     """A plugin that was imported and registered."""
 
+    plugin: object
+    """What has the hooks: usually a module."""
     values: dict[Kind, dict[str, object]]
     """By kind and name."""
     import_ms: float
     """How long the import took; nearly nothing where something else had imported the module before."""
+
+
+class Build:
+    """A factory's ``build``, whose failures name the plugin and what to do."""
+
+    def __init__(self, source: Source, kind: Kind, factory: Factory[object]) -> None:
+        self.factory = factory
+        """As the plugin gave it."""
+        self._source = source
+        self._kind = kind
+
+    def __call__(self, *options: msgspec.Struct) -> object:
+        """Build one instance.
+
+        Raises:
+            PluginLoadError: The plugin's code failed, something that it imports is not installed, or what it built
+                is of another kind.
+            ValueError: It refuses its options; so do ``TypeError`` and ``OSError``.
+            AgentkitError: It says itself what is wrong.
+        """
+        try:
+            product = self.factory.build(*options)
+        except (AgentkitError, ValueError, TypeError, OSError):
+            raise
+        except ModuleNotFoundError as error:
+            raise self._error(f"needs the module `{error.name}`, which is not installed", error) from error
+        # The isolation boundary of plugin imports: what a factory imports and makes late belongs to it. A
+        # KeyboardInterrupt is the user's.
+        except (Exception, SystemExit) as error:
+            raise self._error(f"cannot be built: {_one_line(_cause(self._source, error))}", error) from error
+        problem = check_product(self._kind, product)
+        if problem is not None:
+            raise self._error(f"cannot be used: {problem}")
+        return product
+
+    def _error(self, problem: str, cause: BaseException | None = None) -> PluginLoadError:
+        owner, name = self._source.owner, self.factory.name
+        message = f"the {SINGULAR[self._kind]} `{name}` of plugin {owner} {problem}"
+        install = _install(self._source, cause, extra=self.factory.extra)
+        if install:
+            message += f": {install}"
+        hint = "with `optional: true` the agent starts without it" if self._kind == "tools" else None
+        return PluginLoadError(message, plugin=owner.plugin, distribution=owner.distribution or None, hint=hint)
 
 
 def run_plugin(source: Source) -> Loaded:
@@ -60,7 +106,17 @@ def run_plugin(source: Source) -> Loaded:
             raise _load_error(source, error) from error
         if interrupted():
             raise KeyboardInterrupt
-    return Loaded(values=values, import_ms=import_ms)
+    return Loaded(plugin=plugin, values=_guarded(source, values), import_ms=import_ms)
+
+
+def _guarded(source: Source, values: Mapping[Kind, Mapping[str, object]]) -> dict[Kind, dict[str, object]]:
+    return {
+        kind: {
+            name: msgspec.structs.replace(item, build=Build(source, kind, item)) if isinstance(item, Factory) else item
+            for name, item in items.items()
+        }
+        for kind, items in values.items()
+    }
 
 
 @contextlib.contextmanager
@@ -99,7 +155,20 @@ def _load_error(source: Source, error: BaseException) -> PluginLoadError:
         f"plugin {source.owner} cannot be loaded: {_one_line(cause)}",
         plugin=source.owner.plugin,
         distribution=source.owner.distribution or None,
+        hint=_install(source, error) or None,
     )
+
+
+def _install(source: Source, error: BaseException | None, *, extra: str = "") -> str:
+    """Return the command that installs the module that was not found; empty where none is known to."""
+    distribution, top = source.owner.distribution, source.target.partition(":")[0].partition(".")[0]
+    if not isinstance(error, ModuleNotFoundError) or not error.name or not distribution:
+        return ""
+    missing = error.name.partition(".")[0]
+    if missing == top:
+        return ""
+    extra = extra or source.extras.get(normal_name(missing), "")
+    return f'pip install "{distribution}[{extra}]"' if extra else f"pip install --force-reinstall {distribution}"
 
 
 def _cause(source: Source, error: BaseException) -> str:

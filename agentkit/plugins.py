@@ -6,10 +6,11 @@ Rule: there is no module-level set of plugins; ``load_plugins`` makes one and it
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, overload
 
 import msgspec
 
@@ -26,7 +27,7 @@ from agentkit.discovery import (
 )
 from agentkit.errors import PluginError, PluginLoadError, UnknownNameError
 from agentkit.isolation import Loaded, run_plugin
-from agentkit.registry import KINDS, Factory, Kind, LazyCommand, Owner, Registry, nearest
+from agentkit.registry import KINDS, SINGULAR, Factory, Kind, LazyCommand, Owner, Registry, nearest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,8 +36,18 @@ if TYPE_CHECKING:
     from agentkit.local.responder import Responder
     from agentkit.middleware import Middleware
     from agentkit.presets import Preset
-    from agentkit.tools import Tool
+    from agentkit.tools import Tool, Toolset
     from agentkit.transports.base import Provider
+
+
+State: TypeAlias = Literal["loaded", "not imported", "disabled", "failed"]
+"""Where a plugin is."""
+
+SLOW_MS: Final = 500.0
+"""An import that takes longer is said: it delays every command that needs the plugin."""
+
+_SWITCHES: Final = "AGENTKIT_PLUGINS or --plugins"
+_log = logging.getLogger(__name__)
 
 
 class PluginInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +56,7 @@ class PluginInfo(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     distribution: str
     version: str
-    state: Literal["loaded", "not imported", "disabled", "failed"]
+    state: State
     registers: dict[Kind, tuple[str, ...]]
     """The names by kind; empty where they are not known."""
     import_ms: float | None = None
@@ -53,7 +64,19 @@ class PluginInfo(msgspec.Struct, frozen=True, kw_only=True):
     problem: str | None = None
     """Why it failed, in one line."""
     hint: str | None = None
-    """How to go on without it."""
+    """What to do about it, or how to go on without it."""
+    origin: str = ""
+    """Where its distribution was installed from, in words; empty where nothing says so."""
+    notices: tuple[str, ...] = ()
+    """What is not wrong and not good either: names that are agentkit's own, a slow import."""
+
+
+class _Limit(msgspec.Struct, frozen=True):
+    """A list of the plugins that may be used."""
+
+    plugins: frozenset[str]
+    where: str
+    """Where the list stands, as messages say it."""
 
 
 class Plugins:
@@ -70,11 +93,13 @@ class Plugins:
             index_file: Where the index of names is kept between runs; None to keep none.
         """
         self._discovery = discovery
-        self._only = only
+        self._limits = () if only is None else (_Limit(only, _SWITCHES),)
         self._index_file = index_file
         self._loaded: dict[str, Loaded] = {}
         self._failed: dict[str, PluginLoadError] = {}
         self._records: dict[str, Record] = {}
+        self._off: dict[str, Record] = {}
+        self._notices: dict[str, tuple[str, ...]] = {}
         self._registry: Registry | None = None
 
     @classmethod
@@ -93,7 +118,7 @@ class Plugins:
         return cls(Discovery(sources=sources))
 
     @overload
-    def get(self, kind: Literal["tools"], name: str) -> Tool[..., object] | Factory[Tool[..., object]]: ...
+    def get(self, kind: Literal["tools"], name: str) -> Tool[..., object] | Factory[Tool[..., object] | Toolset]: ...
     @overload
     def get(self, kind: Literal["middleware"], name: str) -> Factory[Middleware]: ...
     @overload
@@ -115,7 +140,9 @@ class Plugins:
             PluginLoadError: The plugin that gives it cannot be loaded.
         """
         plugin, colon, plain = name.rpartition(":")
-        if colon and plugin in self._discovery.sources and self._enabled(plugin):
+        if colon and plugin in self._discovery.sources:
+            if not self._enabled(plugin):
+                raise self._switched_off(plugin, name)
             loaded = self._load(plugin)
             if plain in loaded.values[kind]:
                 return loaded.values[kind][plain]
@@ -130,7 +157,7 @@ class Plugins:
         try:
             return self._names().get(kind, name).load()
         except UnknownNameError as error:
-            raise self._explained(error, plugin) from None
+            raise self._explained(error, kind, plugin) from None
 
     def names(self, kind: Kind) -> tuple[str, ...]:
         """Return every name of a kind, sorted; one of several plugins comes in its qualified spellings."""
@@ -158,7 +185,7 @@ class Plugins:
         rows = [self._row(name, source) for name, source in self._discovery.sources.items()]
         for error in (*self._discovery.failures, *self._unknown_plugins()):
             name, distribution = error.plugin or "?", error.distribution or ""
-            state: Literal["failed", "disabled"] = "failed" if self._concerns(error) else "disabled"
+            state: State = "failed" if self._concerns(error) else "disabled"
             rows.append(
                 PluginInfo(
                     name=name,
@@ -172,46 +199,100 @@ class Plugins:
             )
         return tuple(sorted(rows, key=lambda row: (row.name != BUILTIN, row.name)))
 
-    def restrict(self, names: Iterable[str]) -> Plugins:
+    def restrict(self, names: Iterable[str], *, where: str = "`plugins:`") -> Plugins:
         """Return the same plugins with only the named ones, and the built-in one, switched on.
 
-        A restriction narrows: what was switched off before stays off.
+        A restriction narrows: what was switched off before stays off. A name that no plugin has is one of the new
+        object's ``failures``; ``check_plugin_name`` says it beforehand.
+
+        Args:
+            names: The plugins that may be used.
+            where: Where the list stands, as messages say it; a configuration's key by default.
         """
-        only = frozenset(names)
-        narrowed = Plugins(
-            self._discovery,
-            only=only if self._only is None else only & self._only,
-            index_file=self._index_file,
-        )
+        narrowed = Plugins(self._discovery, index_file=self._index_file)
+        narrowed._limits = (*self._limits, _Limit(frozenset(names), where))
         narrowed._loaded = dict(self._loaded)
+        narrowed._failed = dict(self._failed)
+        narrowed._notices = dict(self._notices)
         return narrowed
 
+    def check_plugin_name(self, plugin: str) -> None:
+        """Check that a plugin of this name is installed, switched off or not; it is not imported.
+
+        Raises:
+            UnknownNameError: There is none; the message has the nearest.
+            PluginError: It is installed and can never be loaded, as one that needs another agentkit.
+        """
+        if plugin in self._discovery.sources:
+            return
+        for error in self._discovery.failures:
+            if error.plugin == plugin:
+                raise error
+        raise _unknown_plugin(plugin, self._discovery.sources)
+
+    def load(self, plugin: str) -> Loaded:
+        """Import one plugin, and no other, and return everything that it registers.
+
+        Raises:
+            UnknownNameError: There is no such plugin, or it is switched off.
+            PluginError: It cannot be loaded.
+        """
+        self.check_plugin_name(plugin)
+        if not self._enabled(plugin):
+            raise self._switched_off(plugin)
+        return self._load(plugin)
+
     def _enabled(self, plugin: str) -> bool:
-        return plugin == BUILTIN or self._only is None or plugin in self._only
+        return plugin == BUILTIN or self._excluding(plugin) is None
+
+    def _excluding(self, plugin: str) -> _Limit | None:
+        return next((limit for limit in self._limits if plugin not in limit.plugins), None)
 
     def _enabled_sources(self) -> list[str]:
         return [name for name in self._discovery.sources if self._enabled(name)]
 
     def _concerns(self, error: PluginError) -> bool:
-        return self._only is None or error.plugin in self._only
+        return error.plugin is None or self._enabled(error.plugin)
 
     def _unknown_plugins(self) -> list[UnknownNameError]:
         known = {
             *self._discovery.sources,
             *(error.plugin for error in self._discovery.failures if error.plugin),
         }
-        return [_unknown_plugin(name, known) for name in sorted((self._only or frozenset()) - known)]
+        return [
+            _unknown_plugin(name, known, hint=f"correct the name in {limit.where}")
+            for limit in self._limits
+            for name in sorted(limit.plugins - known)
+        ]
 
     def _names(self) -> Registry:
         if self._registry is None:
             self._refresh_records()
             self._registry = registry = Registry()
+            own = self._records[BUILTIN].names if BUILTIN in self._records else {}
             for plugin, record in self._records.items():
+                taken: list[tuple[Kind, str]] = []
                 for kind in KINDS:
                     for name in record.names.get(kind, ()):
+                        plain = plugin == BUILTIN or name not in own.get(kind, ())
                         load = partial(self._value, kind, plugin, name)
-                        registry.add(kind, name, owner=self._discovery.sources[plugin].owner, load=load)
+                        owner = self._discovery.sources[plugin].owner
+                        registry.add(kind, name, owner=owner, load=load, plain=plain)
+                        taken += [] if plain else [(kind, name)]
+                self._notice(plugin, taken)
         return self._registry
+
+    def _notice(self, plugin: str, taken: Sequence[tuple[Kind, str]]) -> None:
+        """Say once which names a plugin cannot have, because they are agentkit's own."""
+        owner = self._discovery.sources[plugin].owner
+        notices = tuple(
+            f"the {SINGULAR[kind]} `{name}` stays agentkit's own; the one of plugin {owner} is `{plugin}:{name}`"
+            for kind, name in taken
+        )
+        if plugin not in self._notices:
+            for notice in notices:
+                _log.warning("%s", notice)
+        self._notices[plugin] = notices
 
     def _refresh_records(self) -> None:
         kept = read_index(self._index_file)
@@ -231,6 +312,7 @@ class Plugins:
         for name in self._failed:
             index.pop(name, None)
         self._records = {name: index[name] for name in self._enabled_sources() if name in index}
+        self._off = {name: record for name, record in index.items() if name not in self._records}
         lasting = {name: record for name, record in index.items() if record.fingerprint}
         if lasting != kept:
             write_index(self._index_file, lasting)
@@ -253,7 +335,7 @@ class Plugins:
         try:
             loaded = self._loaded[plugin] = run_plugin(source)
         except PluginLoadError as error:
-            error.hint = self._without(source)
+            error.hint = "; ".join(filter(None, (error.hint, self._without(source))))
             self._failed[plugin] = error
             raise
         return loaded
@@ -266,12 +348,19 @@ class Plugins:
         hint = f"to go on without it: AGENTKIT_PLUGINS={','.join(others) or 'none'}"
         return f"{hint}, or pip uninstall {distribution}" if distribution else hint
 
-    def _explained(self, error: UnknownNameError, plugin: str) -> UnknownNameError:
+    def _switched_off(self, plugin: str, name: str | None = None) -> UnknownNameError:
+        limit = self._excluding(plugin)
+        where = limit.where if limit is not None else _SWITCHES
+        subject = "it cannot be used" if name is None else f"`{name}` cannot be used"
+        message = f"plugin `{plugin}` is installed but switched off by {where}, so {subject}"
+        return UnknownNameError(message, name=name or plugin, plugin=plugin, hint=f"add {plugin} to {where}")
+
+    def _explained(self, error: UnknownNameError, kind: Kind, plugin: str) -> UnknownNameError:
+        giver = next((off for off, record in self._off.items() if error.name in record.names.get(kind, ())), None)
+        if giver is not None and not self._enabled(giver):
+            return self._switched_off(giver, error.name)
         message, hint = str(error), error.hint
-        if plugin in self._discovery.sources and not self._enabled(plugin):
-            message = f"plugin `{plugin}` is installed but switched off, so `{error.name}` cannot be used"
-            hint = f"add {plugin} to AGENTKIT_PLUGINS or --plugins"
-        elif plugin and plugin not in self._discovery.sources:
+        if plugin and plugin not in self._discovery.sources:
             known = self._enabled_sources()
             found = next((failure for failure in self.failures if failure.plugin == plugin), None)
             message, hint = (str(found), found.hint) if found else (str(_unknown_plugin(plugin, known)), hint)
@@ -282,7 +371,7 @@ class Plugins:
 
     def _row(self, name: str, source: Source) -> PluginInfo:
         record, loaded, failed = self._records.get(name), self._loaded.get(name), self._failed.get(name)
-        state: Literal["loaded", "not imported", "disabled", "failed"] = "not imported"
+        state: State = "not imported"
         if not self._enabled(name):
             state, failed = "disabled", None
         elif failed is not None:
@@ -298,6 +387,8 @@ class Plugins:
             import_ms=record.import_ms if record else None,
             problem=str(failed) if failed else None,
             hint=failed.hint if failed else None,
+            origin=source.origin,
+            notices=(*self._notices.get(name, ()), *_slow(record)),
         )
 
 
@@ -330,8 +421,14 @@ def _record(fingerprint: str, loaded: Loaded) -> Record:
     )
 
 
-def _unknown_plugin(name: str, known: Iterable[str]) -> UnknownNameError:
+def _slow(record: Record | None) -> tuple[str, ...]:
+    if record is None or record.import_ms < SLOW_MS:
+        return ()
+    return (f"its import takes {record.import_ms:.0f} ms; it is imported only when one of its names is used",)
+
+
+def _unknown_plugin(name: str, known: Iterable[str], *, hint: str | None = None) -> UnknownNameError:
     known = sorted(known)
     near = nearest(name, known)
     advice = f"did you mean `{near[0]}`?" if near else f"installed: {', '.join(known)}"
-    return UnknownNameError(f"no plugin is called `{name}`; {advice}", name=name, known=known, plugin=name)
+    return UnknownNameError(f"no plugin is called `{name}`; {advice}", name=name, known=known, plugin=name, hint=hint)

@@ -39,6 +39,9 @@ SINGULAR: Final[Mapping[Kind, str]] = {
 """The word for one of each kind, as messages say it."""
 
 _NAME = re.compile(r"[^\s:]{1,64}")
+_TARGET = re.compile(r"\w+(\.\w+)*:\w+(\.\w+)*")
+# YAML 1.1 tools read these as truth values and write them back as such.
+_TRUTH_WORDS: Final = frozenset({"on", "off", "yes", "no", "y", "n", "true", "false", "null"})
 # Only an endless generator has more.
 _MAX_ITEMS: Final = 1_000
 
@@ -57,12 +60,15 @@ class Factory(msgspec.Struct, Generic[T_co], frozen=True):
     """The frozen Struct which ``with:`` is checked against before ``build`` runs."""
     description: str = ""
     """One line for lists."""
+    extra: str = ""
+    """The extra of the plugin's distribution that ``build`` imports from, as ``aec`` in ``pip install "x[aec]"``."""
 
     def __post_init__(self) -> None:
         """Refuse what could only fail later.
 
         Raises:
-            TypeError: The name is no text, ``build`` cannot be called, or ``config`` is no Struct class.
+            TypeError: The name is no text, ``build`` cannot be called, or ``config`` is no frozen Struct class, or
+                one with a key that YAML 1.1 takes for a truth value.
         """
         if not isinstance(self.name, str):
             raise TypeError(f"Factory: the name must be a text, not {self.name!r}")
@@ -70,6 +76,8 @@ class Factory(msgspec.Struct, Generic[T_co], frozen=True):
             raise TypeError(f"Factory {self.name!r}: build must be callable, not {self.build!r}")
         if self.config is not None and not (isinstance(self.config, type) and issubclass(self.config, msgspec.Struct)):
             raise TypeError(f"Factory {self.name!r}: config must be a msgspec.Struct class, not {self.config!r}")
+        if self.config is not None:
+            _check_config(self.name, self.config)
 
     def make(self, config: msgspec.Struct | None = None) -> T_co:
         """Build one instance, with the options' defaults where none are given.
@@ -98,6 +106,19 @@ class LazyCommand(msgspec.Struct, frozen=True):
     target: str
     """Where the click command is: ``module:attribute``."""
 
+    def __post_init__(self) -> None:
+        """Refuse what could only fail when the command runs.
+
+        Raises:
+            TypeError: The name is no verb, the help is not one line, or the target not ``module:attribute``.
+        """
+        if not is_name(self.name) or self.name.startswith("-"):
+            raise TypeError(f"LazyCommand: the name must be a verb such as 'tides', not {self.name!r}")
+        if not isinstance(self.help, str) or not self.help.strip() or not self.help.isprintable():
+            raise TypeError(f"LazyCommand {self.name!r}: help must be one line, not {self.help!r}")
+        if not isinstance(self.target, str) or _TARGET.fullmatch(self.target) is None:
+            raise TypeError(f"LazyCommand {self.name!r}: target must be 'module:attribute', not {self.target!r}")
+
 
 class Owner(msgspec.Struct, frozen=True):
     """Who brought a name."""
@@ -125,6 +146,8 @@ class Entry(msgspec.Struct, frozen=True):
     owner: Owner
     load: Callable[[], object]
     """Gives the object; the plugin is imported here if it was not yet."""
+    plain: bool = True
+    """Whether the name alone can mean it; the names that are agentkit's own never mean a plugin's."""
 
     @property
     def qualified(self) -> str:
@@ -138,8 +161,11 @@ class Registry:
     def __init__(self) -> None:
         self._entries: dict[Kind, dict[str, list[Entry]]] = {kind: {} for kind in KINDS}
 
-    def add(self, kind: Kind, name: str, *, owner: Owner, load: Callable[[], object]) -> None:
+    def add(self, kind: Kind, name: str, *, owner: Owner, load: Callable[[], object], plain: bool = True) -> None:
         """Register a name; a second owner of the same name is kept beside the first.
+
+        Args:
+            plain: Whether the name alone can mean it; otherwise only ``plugin:name`` does.
 
         Raises:
             ValueError: The name is empty, longer than 64 characters, or holds a space or a colon.
@@ -154,13 +180,14 @@ class Registry:
                 plugin=owner.plugin,
                 distribution=owner.distribution or None,
             )
-        entries.append(Entry(name, owner, load))
+        entries.append(Entry(name, owner, load, plain))
 
     def names(self, kind: Kind) -> tuple[str, ...]:
         """Return every name that ``get`` finds, sorted; a shared name appears in its qualified spellings."""
         found: list[str] = []
         for name, entries in self._entries[kind].items():
-            found.extend([name] if len(entries) == 1 else [entry.qualified for entry in entries])
+            shared = sum(entry.plain for entry in entries) > 1
+            found.extend(name if entry.plain and not shared else entry.qualified for entry in entries)
         return tuple(sorted(found))
 
     def find(self, kind: Kind, name: str) -> Entry | None:
@@ -170,9 +197,11 @@ class Registry:
             DuplicateNameError: Several plugins give the plain name.
         """
         plugin, colon, plain = name.rpartition(":")
-        entries = self._entries[kind].get(plain, [])
-        if colon:
-            entries = [entry for entry in entries if entry.owner.plugin == plugin]
+        entries = [
+            entry
+            for entry in self._entries[kind].get(plain, [])
+            if (entry.owner.plugin == plugin if colon else entry.plain)
+        ]
         if len(entries) > 1:
             raise _duplicate(kind, plain, entries)
         return entries[0] if entries else None
@@ -252,12 +281,59 @@ def check_items(kind: Kind, returned: object) -> dict[str, object]:
             )
         if name in items:
             raise PluginLoadError(f"{hook} returned the name `{name}` twice")
+        if isinstance(item, Factory) and item.config is not None:
+            _check_types(hook, name, item.config)
         items[name] = item
     return items
 
 
+def check_product(kind: Kind, product: object) -> str | None:
+    """Return what is wrong with what a factory of a kind built; None where nothing is."""
+    if kind == "tools":
+        from agentkit.tools import Tool, Toolset
+
+        fits, wanted = isinstance(product, Tool | Toolset), "a Tool or a Toolset"
+    elif kind == "middleware":
+        from agentkit.middleware import Middleware
+
+        fits, wanted = isinstance(product, Middleware), "a Middleware"
+    elif kind == "providers":
+        from agentkit.transports.base import Provider
+
+        fits, wanted = isinstance(product, Provider), "a Provider"
+    else:
+        # The embedded server, which has the class, lies above this module.
+        fits, wanted = callable(getattr(product, "respond", None)), "a Responder"
+    if fits:
+        return None
+    return f"its build returned {'nothing' if product is None else _described(product)}, and it must return {wanted}"
+
+
+def _check_config(name: str, config: type[msgspec.Struct]) -> None:
+    if not config.__struct_config__.frozen:
+        raise TypeError(
+            f"Factory {name!r}: {config.__name__} must be frozen: class {config.__name__}(Struct, frozen=True)"
+        )
+    for key in config.__struct_encode_fields__:
+        if key.lower() in _TRUTH_WORDS:
+            raise TypeError(
+                f"Factory {name!r}: {config.__name__}.{key} would be a truth value in YAML; give it another name"
+            )
+
+
+def _check_types(hook: str, name: str, config: type[msgspec.Struct]) -> None:
+    """Refuse annotations that only a type checker can resolve."""
+    try:
+        msgspec.structs.fields(config)
+    except NameError as error:
+        raise PluginLoadError(
+            f"{hook}: the options of `{name}` cannot be read: {error} in the annotations of {config.__name__};"
+            " import it outside of `if TYPE_CHECKING`"
+        ) from error
+
+
 _ADVICE: Final[Mapping[Kind, str]] = {
-    "tools": "each must be a tool (a function marked with @tool) or a Factory",
+    "tools": "each must be a tool (a function marked with @tool) or a Factory, also for a Toolset",
     "middleware": 'each must be a Factory, such as Factory("name", TheMiddleware, TheConfig)',
     "presets": "each must be a Preset",
     "providers": 'each must be a Factory, such as Factory("name", TheProvider, TheConfig)',

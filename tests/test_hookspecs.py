@@ -4,11 +4,12 @@ import inspect
 from collections.abc import Callable
 from types import ModuleType
 
+import msgspec
 import pytest
 
 from agentkit import hookspecs
 from agentkit.errors import PluginLoadError
-from agentkit.hookspecs import HOOKS, collect, hookimpl
+from agentkit.hookspecs import HOOKS, collect, hookimpl, lookalikes
 from agentkit.registry import KINDS, Factory
 from agentkit.tools import tool
 
@@ -94,6 +95,55 @@ def test_a_forgotten_marker_is_named() -> None:
     vars(plugin)["register_tools"] = lambda: [hello]
     with pytest.raises(PluginLoadError, match="register_tools is not marked with @hookimpl"):
         collect(plugin)
+
+
+def test_a_forgotten_marker_beside_a_marked_hook_is_named() -> None:
+    plugin = module(register_tools=lambda: [hello])
+    vars(plugin)["register_presets"] = lambda: []
+    with pytest.raises(PluginLoadError, match="register_presets is not marked with @hookimpl, so it would never be"):
+        collect(plugin)
+
+
+def test_a_class_in_the_place_of_its_instance_is_named() -> None:
+    class Plugin:
+        @hookimpl
+        def register_tools(self) -> list[object]:
+            return [hello]
+
+    with pytest.raises(PluginLoadError, match="the entry point names the class Plugin; name the module or an instance"):
+        collect(Plugin)
+
+
+def test_a_module_whose_hooks_are_methods_is_told_what_to_name() -> None:
+    plugin = ModuleType("plugin")
+    vars(plugin)["hookimpl"] = hookimpl
+    exec("class Tides:\n    @hookimpl\n    def register_tools(self):\n        return []", vars(plugin))
+    with pytest.raises(PluginLoadError, match=r"the hooks are methods of the class Tides, .* name it: plugin:NAME"):
+        collect(plugin)
+
+
+def test_two_functions_for_one_hook_are_refused() -> None:
+    plugin = module(register_tools=lambda: [hello])
+    vars(plugin)["more"] = hookimpl(specname="register_tools")(lambda: [])
+    with pytest.raises(PluginLoadError, match="two functions implement register_tools"):
+        collect(plugin)
+
+
+def test_options_whose_types_only_a_checker_knows_are_refused() -> None:
+    space: dict[str, type[msgspec.Struct]] = {}
+    exec("import msgspec\nclass C(msgspec.Struct, frozen=True):\n    path: 'Path' = None\n", space)
+    with pytest.raises(PluginLoadError, match="the options of `x` cannot be read: name 'Path' is not defined"):
+        collect(module(register_tools=lambda: [Factory("x", len, space["C"])]))
+
+
+def test_a_function_that_looks_like_a_hook_is_found() -> None:
+    plugin = ModuleType("plugin")
+    exec("def register_tool(): ...\ndef register_everything_else_of_mine(): ...\ndef helper(): ...", vars(plugin))
+    assert lookalikes(plugin) == [("register_tool", "register_tools")]
+
+
+def test_an_object_has_no_lookalikes() -> None:
+    assert lookalikes(object()) == []
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Plugins found from metadata, imported on use, each isolated from the others."""
 
 import importlib
+import json
 import os
 import re
 import signal
@@ -177,10 +178,13 @@ def test_an_attribute_of_a_module_can_be_the_plugin(site: Site) -> None:
     from agentkit.hookspecs import hookimpl
     from agentkit.registry import Factory
 
+    class Parrot:
+        def respond(self, request): ...
+
     class Plugin:
         @hookimpl
         def register_responders(self):
-            return [Factory("parrot", object)]
+            return [Factory("parrot", Parrot)]
 
     plugin = Plugin()
     """
@@ -297,6 +301,23 @@ def test_a_corrupt_index_is_made_anew(site: Site, text: str) -> None:
     file.write_text(text)
     assert "tides" in site.load().names("tools")
     assert "tides" in read_index(file)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [{"tools": ["a b"]}, {"tools": ["x", "x"]}, {"skills": ["x"]}, {"commands": ["x"]}],
+    ids=["no name", "a name twice", "no kind", "a command without its target"],
+)
+def test_a_record_that_no_plugin_can_have_made_is_made_anew(site: Site, names: dict[str, list[str]]) -> None:
+    site.install("tides")
+    site.load().names("tools")
+    file = cache_file(site.environ)
+    assert file is not None
+    index = json.loads(file.read_bytes())
+    index["records"]["tides"]["names"] = names
+    file.write_text(json.dumps(index))
+    assert site.load().names("tools") == ("tides",)
+    assert read_index(file)["tides"].names["tools"] == ("tides",)
 
 
 def test_an_index_that_cannot_be_written_is_harmless(site: Site, tmp_path: Path) -> None:
@@ -635,6 +656,153 @@ def test_a_restriction_cannot_switch_on_what_was_off(site: Site) -> None:
     plugins = site.load("moon").restrict(["tides", "moon"])
     assert not imported("tides")
     assert "tides" not in plugins.names("tools")
+
+
+def test_a_name_of_a_plugin_that_a_list_leaves_out_names_the_list(site: Site) -> None:
+    site.install("tides")
+    site.install("moon")
+    plugins = site.load().restrict(["moon"])
+    with pytest.raises(UnknownNameError, match="plugin `tides` is installed but switched off by `plugins:`") as caught:
+        plugins.get("tools", "tides:tides")
+    assert caught.value.hint == "add tides to `plugins:`"
+    assert not imported("tides")
+
+
+def test_a_plain_name_that_the_index_knows_names_the_list_that_leaves_its_plugin_out(site: Site) -> None:
+    site.install("tides")
+    site.load().names("tools")
+    forget("tides")
+    plugins = site.load().restrict([], where="`plugins:` of agent.yaml")
+    with pytest.raises(UnknownNameError, match=r"switched off by `plugins:` of agent\.yaml, so `tides` cannot be used"):
+        plugins.get("tools", "tides")
+    assert not imported("tides")
+
+
+def test_the_list_that_leaves_a_plugin_out_first_is_the_one_that_is_named(site: Site) -> None:
+    site.install("tides")
+    plugins = site.load("none").restrict(["tides"])
+    with pytest.raises(UnknownNameError, match="switched off by AGENTKIT_PLUGINS or --plugins"):
+        plugins.get("tools", "tides:tides")
+
+
+def test_a_name_in_a_list_that_no_plugin_has_is_a_failure_that_names_the_list(site: Site) -> None:
+    site.install("tides")
+    error = failure(site.load().restrict(["tide"]), "tide")
+    assert str(error) == "no plugin is called `tide`; did you mean `tides`?"
+    assert error.hint == "correct the name in `plugins:`"
+
+
+def test_a_list_is_checked_name_by_name_without_any_import(site: Site) -> None:
+    site.install("tides")
+    plugins = site.load("none")
+    plugins.check_plugin_name("tides")
+    plugins.check_plugin_name("agentkit")
+    with pytest.raises(UnknownNameError, match=r"no plugin is called `tide`; did you mean `tides`\?"):
+        plugins.check_plugin_name("tide")
+    assert not imported("tides")
+
+
+def test_a_list_that_names_a_plugin_which_can_never_be_loaded_says_why(site: Site) -> None:
+    site.install("bad", target="../x")
+    with pytest.raises(PluginLoadError, match="is not of the form"):
+        site.load().check_plugin_name("bad")
+
+
+def test_a_restriction_imports_nothing_twice(site: Site) -> None:
+    site.install("tides")
+    site.install("bad", "import akp_count\nakp_count.times += 1\n1 / 0")
+    (site.folder / "akp_count.py").write_text("times = 0\n")
+    plugins = site.load()
+    plugins.names("tools")
+    plugins.restrict(["bad", "tides"]).names("tools")
+    assert sys.modules["akp_count"].times == 1
+
+
+def test_one_plugin_is_loaded_whole_and_alone(site: Site) -> None:
+    site.install("tides")
+    site.install("moon")
+    loaded = site.load().load("moon")
+    assert list(loaded.values["tools"]) == ["moon"]
+    assert loaded.plugin is sys.modules["akp_moon"]
+    assert not imported("tides")
+
+
+def test_a_plugin_that_is_switched_off_is_not_loaded(site: Site) -> None:
+    site.install("tides")
+    with pytest.raises(UnknownNameError, match=r"`tides` is installed but switched off .*, so it cannot be used"):
+        site.load("none").load("tides")
+
+
+# Names that are agentkit's own
+
+OWN = """
+from agentkit.hookspecs import hookimpl
+from agentkit.middleware import Middleware
+from agentkit.registry import Factory
+
+class Layer(Middleware):
+    async def wrap_tool_call(self, call, call_next):
+        return await call_next(call)
+
+@hookimpl
+def register_middleware():
+    return [Factory("logger", Layer, None, "Another logger.")]
+"""
+
+
+@pytest.fixture
+def shadowed() -> Plugins:
+    module = ModuleType("impostor")
+    exec(OWN, vars(module))
+    return Plugins.from_modules({"impostor": module})
+
+
+def test_a_plain_name_of_agentkits_own_stays_its_own(shadowed: Plugins, caplog: pytest.LogCaptureFixture) -> None:
+    assert shadowed.owner("middleware", "logger").plugin == "agentkit"
+    assert shadowed.get("middleware", "logger").description != "Another logger."
+    assert [record.message for record in caplog.records] == [
+        "the middleware `logger` stays agentkit's own; the one of plugin impostor is `impostor:logger`"
+    ]
+
+
+def test_a_plugins_own_is_there_by_its_qualified_name(shadowed: Plugins) -> None:
+    assert shadowed.get("middleware", "impostor:logger").description == "Another logger."
+    assert {"logger", "impostor:logger"} <= set(shadowed.names("middleware"))
+
+
+def test_a_plugin_that_gives_a_name_of_agentkits_own_has_a_notice_in_the_report(shadowed: Plugins) -> None:
+    assert len(row(shadowed, "impostor").notices) == 1
+    assert row(shadowed, "agentkit").notices == ()
+
+
+# Where it comes from
+
+
+@pytest.mark.parametrize(
+    "text, origin",
+    [
+        ('{"url": "file:///src/tides", "dir_info": {"editable": true}}', "/src/tides (editable)"),
+        ('{"url": "file:///src/my%20tides", "dir_info": {}}', "/src/my tides"),
+        (
+            '{"url": "https://me:hush@example.org/t.git", "vcs_info": {"vcs": "git", "commit_id": "0123456789abcd"}}',
+            "git https://example.org/t.git at 0123456789ab",
+        ),
+        ('{"url": "https://token@example.org/tides.whl", "archive_info": {}}', "https://example.org/tides.whl"),
+        ("", ""),
+    ],
+)
+def test_the_report_says_where_a_plugin_was_installed_from_without_credentials(
+    site: Site, text: str, origin: str
+) -> None:
+    site.install("tides")
+    (site.folder / "dist_tides-1.0.dist-info" / "direct_url.json").write_text(text)
+    assert row(site.load(), "tides").origin == origin
+
+
+def test_a_plugin_of_an_index_says_so(site: Site) -> None:
+    site.install("tides")
+    (site.folder / "dist_tides-1.0.dist-info" / "INSTALLER").write_text("pip\n")
+    assert row(site.load(), "tides").origin == "a package index"
 
 
 # The report

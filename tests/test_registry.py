@@ -4,10 +4,15 @@ from functools import partial
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agentkit.errors import DuplicateNameError, PluginLoadError, UnknownNameError
-from agentkit.registry import Factory, LazyCommand, Owner, Registry, check_items
-from agentkit.tools import tool
+from agentkit.local import RulesResponder
+from agentkit.middleware import Middleware
+from agentkit.providers import Local
+from agentkit.registry import Factory, Kind, LazyCommand, Owner, Registry, check_items, check_product
+from agentkit.tools import Toolset, tool
 
 BASICS = Owner("basics", "agentkit-realtime-basics", "0.1")
 CLOCKS = Owner("clocks", "agentkit-clocks", "2.0")
@@ -102,6 +107,41 @@ def test_the_nearest_of_several_owners_is_given_in_a_spelling_that_works() -> No
         registry(("clock", BASICS), ("clock", CLOCKS)).get("tools", "basics:clok")
 
 
+ENTRIES = st.lists(
+    st.tuples(st.sampled_from("abc"), st.sampled_from("xyz"), st.booleans()), unique_by=lambda entry: entry[:2]
+)
+
+
+@given(ENTRIES)
+def test_every_listed_name_is_found_and_every_entry_is_found_by_its_qualified_name(
+    entries: list[tuple[str, str, bool]],
+) -> None:
+    names = Registry()
+    for name, plugin, plain in entries:
+        names.add("tools", name, owner=Owner(plugin), load=partial("{}:{}".format, plugin, name), plain=plain)
+    listed = names.names("tools")
+    assert len(listed) == len(entries)
+    assert {names.get("tools", name).load() for name in listed} == {f"{plugin}:{name}" for name, plugin, _ in entries}
+    for name, plugin, _ in entries:
+        assert names.get("tools", f"{plugin}:{name}").owner.plugin == plugin
+
+
+@given(ENTRIES, st.sampled_from("abc"))
+def test_a_plain_name_is_found_where_exactly_one_plugin_may_mean_it(
+    entries: list[tuple[str, str, bool]], asked: str
+) -> None:
+    names = Registry()
+    for name, plugin, plain in entries:
+        names.add("tools", name, owner=Owner(plugin), load=partial("{}:{}".format, plugin, name), plain=plain)
+    meant = [plugin for name, plugin, plain in entries if name == asked and plain]
+    if len(meant) > 1:
+        with pytest.raises(DuplicateNameError):
+            names.find("tools", asked)
+    else:
+        entry = names.find("tools", asked)
+        assert [entry.owner.plugin] == meant if entry is not None else not meant
+
+
 @pytest.mark.parametrize("name", ["", "a b", "a:b", "x" * 65])
 def test_a_name_that_cannot_be_written_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="cannot be a name"):
@@ -151,6 +191,85 @@ def test_a_factory_with_required_options_cannot_do_without_them() -> None:
 def test_a_factory_refuses_what_could_only_fail_later(arguments: tuple[object, ...], message: str) -> None:
     with pytest.raises(TypeError, match=message):
         Factory(*arguments)  # type: ignore[arg-type]  # wrong on purpose
+
+
+class Loose(msgspec.Struct):
+    size: int = 1
+
+
+class Truthy(msgspec.Struct, frozen=True):
+    switch: bool = msgspec.field(name="On", default=True)
+
+
+def test_options_that_can_change_are_refused() -> None:
+    with pytest.raises(TypeError, match=r"Loose must be frozen: class Loose\(Struct, frozen=True\)"):
+        Factory("n", len, Loose)
+
+
+def test_an_option_that_yaml_takes_for_a_truth_value_is_refused_by_the_name_in_the_file() -> None:
+    with pytest.raises(TypeError, match=r"Truthy\.On would be a truth value in YAML"):
+        Factory("n", len, Truthy)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (("--tides", "Print.", "a:b"), "the name must be a verb"),
+        (("my tides", "Print.", "a:b"), "the name must be a verb"),
+        (("tides", "", "a:b"), "help must be one line"),
+        (("tides", "Two\nlines.", "a:b"), "help must be one line"),
+        (("tides", "Print.", "a"), "target must be 'module:attribute'"),
+        (("tides", "Print.", "a:"), "target must be 'module:attribute'"),
+        (("tides", "Print.", "a b:c"), "target must be 'module:attribute'"),
+    ],
+)
+def test_a_command_refuses_what_could_only_fail_when_it_runs(arguments: tuple[str, str, str], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        LazyCommand(*arguments)
+
+
+@pytest.mark.parametrize(
+    "kind, product, wanted",
+    [
+        ("tools", "now", "a str, and it must return a Tool or a Toolset"),
+        ("tools", None, "nothing, and it must return a Tool or a Toolset"),
+        ("middleware", hello, "a Tool, and it must return a Middleware"),
+        ("providers", object(), "an object, and it must return a Provider"),
+        ("responders", len, "the function len, and it must return a Responder"),
+    ],
+)
+def test_what_a_factory_built_of_another_kind_is_told(kind: Kind, product: object, wanted: str) -> None:
+    assert check_product(kind, product) == f"its build returned {wanted}"
+
+
+class Inventory(Toolset):
+    pass
+
+
+class Idle(Middleware):
+    pass
+
+
+@pytest.mark.parametrize(
+    "kind, product",
+    [
+        ("tools", hello),
+        ("tools", Inventory()),
+        ("middleware", Idle()),
+        ("providers", Local()),
+        ("responders", RulesResponder()),
+    ],
+)
+def test_what_a_factory_built_of_its_kind_is_fine(kind: Kind, product: object) -> None:
+    assert check_product(kind, product) is None
+
+
+def test_a_name_that_is_not_plain_is_found_only_with_its_plugin() -> None:
+    names = registry(("now", BASICS))
+    names.add("tools", "now", owner=CLOCKS, load=lambda: "theirs", plain=False)
+    assert names.get("tools", "now").owner == BASICS
+    assert names.get("tools", "clocks:now").load() == "theirs"
+    assert names.names("tools") == ("clocks:now", "now")
 
 
 def test_items_are_returned_by_name() -> None:
