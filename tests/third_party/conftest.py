@@ -1,16 +1,19 @@
-"""An environment with two plugins that are not of this project: one that works and one that raises at import."""
+"""Environments with plugins that are not of this project: two made here, and one of each kind that agentkit writes."""
 
+import importlib.metadata
 import os
 import subprocess
 import sys
 import sysconfig
 import venv
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Final
+from typing import Final, NamedTuple
 
 import pytest
+
+from agentkit.cli import new
 
 PYPROJECT: Final = """\
 [build-system]
@@ -118,16 +121,10 @@ def write_package(folder: Path, plugin: str, *, version: str, source: str) -> Pa
     return folder
 
 
-@pytest.fixture(scope="session")
-def python(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The Python of an environment into which both packages were built and installed, without a network."""
-    folder = tmp_path_factory.mktemp("third_party")
+def make_environment(folder: Path, packages: Iterable[Path]) -> str:
+    """Build packages and install them, without a network, and return the Python that has them."""
     environment = _Environment(symlinks=os.name != "nt")
-    environment.create(folder / "env")
-    packages = [
-        write_package(folder, "tides", version="1.2.3", source=TIDES),
-        write_package(folder, "ghost", version="0.9", source=GHOST),
-    ]
+    environment.create(folder)
     offline = ("--no-index", "--no-deps", "--no-build-isolation", "--no-cache-dir", "--disable-pip-version-check")
     done = subprocess.run(
         [sys.executable, "-m", "pip", "--python", environment.python, "install", "-q", *offline, *map(str, packages)],
@@ -140,11 +137,27 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> str:
     return environment.python
 
 
+def bare_environ(home: Path) -> dict[str, str]:
+    """Return variables without anything of the machine that could matter."""
+    kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
+    return {**kept, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "PYTHONUTF8": "1"}
+
+
+@pytest.fixture(scope="session")
+def python(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The Python of an environment into which both packages were built and installed."""
+    folder = tmp_path_factory.mktemp("third_party")
+    packages = [
+        write_package(folder, "tides", version="1.2.3", source=TIDES),
+        write_package(folder, "ghost", version="0.9", source=GHOST),
+    ]
+    return make_environment(folder / "env", packages)
+
+
 @pytest.fixture
 def agentkit(python: str, tmp_path: Path) -> Agentkit:
     """Run the command line of that environment in an empty folder."""
-    kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
-    environ = {**kept, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache"), "PYTHONUTF8": "1"}
+    environ = bare_environ(tmp_path)
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -159,3 +172,44 @@ def agentkit(python: str, tmp_path: Path) -> Agentkit:
         )
 
     return run
+
+
+class Written(NamedTuple):
+    """The packages that agentkit wrote, one of each kind, and the environment that has all of them."""
+
+    folder: Path
+    python: str
+
+    def package(self, kind: str) -> Path:
+        """Return the folder of a kind's package."""
+        return self.folder / f"agentkit-new-{kind}"
+
+    def run(self, package: str, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run Python with these words in the folder of a kind's package."""
+        return subprocess.run(
+            [self.python, *words],
+            cwd=self.package(package),
+            env=bare_environ(self.folder),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            check=False,
+        )
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
+    """Have agentkit write a package of each kind, and install them."""
+    known = {each.value for each in importlib.metadata.entry_points(group="pytest11")}
+    assert "agentkit.pytest_plugin" in known, "agentkit was installed before it had fixtures: install it again"
+    folder = tmp_path_factory.mktemp("written")
+    made = Written(folder, "")
+    packages = []
+    for kind in new.KINDS:
+        package = made.package(kind)
+        for path, text in new.rendered(kind, new.names_of(package.name, kind)).items():
+            (package / path).parent.mkdir(parents=True, exist_ok=True)
+            (package / path).write_text(text, encoding="utf-8")
+        packages.append(package)
+    return made._replace(python=make_environment(tmp_path_factory.mktemp("environment"), packages))
