@@ -69,6 +69,14 @@ def _print(found: "list[Diagnostic]", fine: "list[tuple[str, Agent]]", form: str
 
 
 def _summary(agent: "Agent") -> str:
-    counts = [(len(agent.tools), "tool", "s"), (len(agent.layers), "middleware", "")]
-    parts = [f"{count} {word}{plural if count != 1 else ''}" for count, word, plural in counts]
+    counts = [
+        (len(agent.tools), "tool", "s"),
+        (len(agent.toolsets), "toolset", "s"),
+        (len(agent.layers), "middleware", ""),
+        (len(agent.guards), "guardrail", "s"),
+    ]
+    always = ("tool", "middleware")
+    parts = [
+        f"{count} {word}{plural if count != 1 else ''}" for count, word, plural in counts if count or word in always
+    ]
     return f"valid: provider {agent.provider.name}, {', '.join(parts)}"

@@ -2,7 +2,7 @@
 
 import traceback
 from collections import deque
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -12,6 +12,7 @@ import msgspec
 from agentkit.cli.records import (
     AgentRecord,
     AnyRecord,
+    ApprovalRecord,
     EndRecord,
     ErrorRecord,
     NoticeRecord,
@@ -22,6 +23,8 @@ from agentkit.cli.records import (
 from agentkit.errors import AgentkitError, ServerError, ToolError
 from agentkit.events import (
     AnyItem,
+    ApprovalDecided,
+    ApprovalRequested,
     ConversationUpdated,
     ErrorOccurred,
     Event,
@@ -35,13 +38,17 @@ from agentkit.events import (
     SessionEnded,
     SettingsMismatch,
     ToolFinished,
+    ToolProgress,
     ToolStarted,
     TurnCompleted,
 )
+from agentkit.tools import ToolResult
 
 DELTAS: Final = (ResponseOutputAudioTranscriptDelta, ResponseOutputTextDelta)
 """The agent's words as they come, through the layers."""
 CLASSES: Final = (
+    ApprovalDecided,
+    ApprovalRequested,
     ConversationUpdated,
     ErrorOccurred,
     Event,
@@ -52,11 +59,14 @@ CLASSES: Final = (
     SessionEnded,
     SettingsMismatch,
     ToolFinished,
+    ToolProgress,
     ToolStarted,
     TurnCompleted,
 )
 """The events that records are made of."""
 _MAX_LATENCIES: Final = 1000
+_MAX_PARTIAL: Final = 2000
+"""Bytes of a partial result in a record."""
 _OURS: Final = Path(__file__).parents[1]
 
 
@@ -74,7 +84,14 @@ class Skin(Protocol):
 class Feed:
     """Shows a session's events on a skin, and counts."""
 
-    def __init__(self, skin: Skin, places: Mapping[str, str], *, changed: bool = False) -> None:
+    def __init__(
+        self,
+        skin: Skin,
+        places: Mapping[str, str],
+        *,
+        changed: bool = False,
+        approval: Callable[[ApprovalRequested | ApprovalDecided], None] | None = None,
+    ) -> None:
         """Make a feed.
 
         Args:
@@ -82,7 +99,9 @@ class Feed:
             places: Where the configuration names each tool.
             changed: Whether a layer handles the agent's words: then they are what came through it, and not what the
                 server holds.
+            approval: Told of each approval that is asked for, and of each that is decided, after it was shown.
         """
+        self._approval = approval
         self._changed = changed
         self._words: dict[str, str] = {}
         """What came through the layers, by item."""
@@ -93,6 +112,12 @@ class Feed:
         self._roles: dict[str, str] = {}
         self._ended_turn = anyio.Event()
         self._began = anyio.current_time()
+        self.background: set[str] = set()
+        """The calls that run beside the conversation."""
+        self._running: set[str] = set()
+        self._call_over = anyio.Event()
+        self.over = anyio.Event()
+        """Set once there are no more events."""
         self.said = anyio.Event()
         """Set once the agent has said something."""
         self.answered = False
@@ -114,6 +139,9 @@ class Feed:
                 self._take(event)
         except AgentkitError:
             pass  # how the session ended is told by `SessionEnded`
+        finally:
+            self.over.set()
+            self._call_over.set()
 
     def _take(self, event: Event) -> None:
         match event:
@@ -130,8 +158,14 @@ class Feed:
                 self._completed(view.item)
             case ToolStarted():
                 self._tool_started(event)
+            case ToolProgress():
+                self._tool_progress(event)
             case ToolFinished():
                 self._tool_finished(event)
+            case ApprovalRequested():
+                self._approval_requested(event)
+            case ApprovalDecided():
+                self._approval_decided(event)
             case TurnCompleted():
                 self._turn(event)
             case Notice(code="limit", message=message):
@@ -167,24 +201,40 @@ class Feed:
             self._skin.show(UserRecord(event="final", item_id=item.id, text=item.text))
 
     def _tool_started(self, event: ToolStarted) -> None:
-        arguments: msgspec.Raw | str = event.arguments
-        try:
-            msgspec.json.decode(event.arguments)
-            arguments = msgspec.Raw(event.arguments.encode())
-        except (msgspec.DecodeError, ValueError, RecursionError):
-            pass
+        self._running.add(event.call_id)
+        if event.background:
+            self.background.add(event.call_id)
         self._skin.show(
             ToolRecord(
                 event="start",
                 call_id=event.call_id,
                 name=event.name,
                 where=self._places.get(event.name),
-                arguments=arguments,
+                arguments=_as_json(event.arguments),
+                background=event.background,
+            )
+        )
+
+    def _tool_progress(self, event: ToolProgress) -> None:
+        partial = None if event.partial is None else ToolResult.of(event.partial, max_bytes=_MAX_PARTIAL).output
+        self._skin.show(
+            ToolRecord(
+                event="progress",
+                call_id=event.call_id,
+                name=event.name,
+                where=self._places.get(event.name),
+                background=event.call_id in self.background,
+                message=event.message or None,
+                done=event.done,
+                partial=partial,
             )
         )
 
     def _tool_finished(self, event: ToolFinished) -> None:
         self._calls += 1
+        self._running.discard(event.call_id)
+        self.background.discard(event.call_id)
+        self._call_over.set()
         self._failures += not event.ok
         self._skin.show(
             ToolRecord(
@@ -197,8 +247,40 @@ class Feed:
                 ms=_ms(event.seconds),
                 output=event.output,
                 reason=_reason(event.error),
+                background=event.background,
             )
         )
+
+    def _approval_requested(self, event: ApprovalRequested) -> None:
+        self._skin.show(
+            ApprovalRecord(
+                event="request",
+                call_id=event.call_id,
+                name=event.name,
+                where=self._places.get(event.name),
+                arguments=_as_json(event.arguments),
+                effects=event.effects,
+                seconds=event.seconds,
+            )
+        )
+        if self._approval is not None:
+            self._approval(event)
+
+    def _approval_decided(self, event: ApprovalDecided) -> None:
+        self._skin.show(
+            ApprovalRecord(
+                event="decision",
+                call_id=event.call_id,
+                name=event.name,
+                where=self._places.get(event.name),
+                approved=event.approved,
+                by=event.by,
+                reason=event.reason or None,
+                edited=event.edited,
+            )
+        )
+        if self._approval is not None:
+            self._approval(event)
 
     def _turn(self, event: TurnCompleted) -> None:
         self.turns += 1
@@ -220,10 +302,22 @@ class Feed:
                 responses=event.responses,
                 input_tokens=event.usage.input_tokens,
                 output_tokens=event.usage.output_tokens,
+                background=len(self.background),
             )
         )
         self.last_turn = event
         self._ended_turn.set()
+
+    async def a_call_is_over(self) -> None:
+        """Wait until a call has ended, or the session has."""
+        self._call_over = anyio.Event()
+        if not self.over.is_set():
+            await self._call_over.wait()
+
+    async def calls_over(self, call_ids: Iterable[str]) -> None:
+        """Wait until these calls have ended, or the session has."""
+        while not self.over.is_set() and not self._running.isdisjoint(call_ids):
+            await self.a_call_is_over()
 
     async def turn_shown(self, seconds: float) -> None:
         """Wait until the turn that took ``seconds`` was shown; for a moment only, since a layer may hide it."""
@@ -267,6 +361,15 @@ class Feed:
                 latencies_ms=tuple(self._latencies),
             )
         )
+
+
+def _as_json(text: str) -> msgspec.Raw | str:
+    """Return JSON as it is, for a record to hold; the text where it is none."""
+    try:
+        msgspec.json.decode(text)
+        return msgspec.Raw(text.encode())
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return text
 
 
 def _reason(error: BaseException | None) -> str | None:

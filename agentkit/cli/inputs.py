@@ -52,9 +52,8 @@ async def one(text: str) -> AsyncIterator[str]:
     yield text
 
 
-async def lines() -> AsyncIterator[str]:
+async def lines(reader: "LineReader") -> AsyncIterator[str]:
     """Give the lines of stdin that are not blank, each when it is asked for."""
-    reader = LineReader()
     while (line := await reader.line()) is not None:
         text = line.strip().removeprefix("\ufeff")
         if text:
@@ -65,25 +64,46 @@ class LineReader:
     """Reads stdin line by line in a thread that nobody has to wait for.
 
     A thread, since a file cannot be waited for by the event loop; unbuffered, since a buffered reader's lock would
-    stop the interpreter from ending while the thread still reads.
+    stop the interpreter from ending while the thread still reads. Where several wait, the last one has the next line:
+    a question that comes up is answered before what was waited for until then.
     """
 
     def __init__(self) -> None:
         self._wanted = threading.Semaphore(0)
-        self._lines: list[str | None] = []
-        self._ready = anyio.Event()
+        self._asked = False
+        """Whether the thread has a line to read."""
+        self._waiting: list[_Waiter] = []
+        self._kept: list[str] = []
+        self._ended = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def line(self) -> str | None:
         """Return the next line without its end, or None where there is none."""
+        if self._kept:
+            return self._kept.pop(0)
+        if self._ended:
+            return None
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
             threading.Thread(target=self._read, name="agentkit stdin", daemon=True).start()
-        if not self._lines:
-            self._ready = anyio.Event()
+        waiter = _Waiter()
+        self._waiting.append(waiter)
+        self._ask()
+        try:
+            await waiter.done.wait()
+        finally:
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
+        return waiter.line
+
+    def forget(self) -> None:
+        """Drop the lines that nobody has waited for."""
+        self._kept.clear()
+
+    def _ask(self) -> None:
+        if not self._asked:
+            self._asked = True
             self._wanted.release()
-            await self._ready.wait()
-        return None if self._lines[0] is None else self._lines.pop(0)
 
     def _read(self) -> None:
         buffer = b""
@@ -108,5 +128,26 @@ class LineReader:
                 return
 
     def _take(self, line: str | None) -> None:
-        self._lines.append(line)
-        self._ready.set()
+        self._asked = False
+        if line is None:
+            self._ended = True
+            for waiter in self._waiting:
+                waiter.done.set()
+            self._waiting.clear()
+            return
+        if not self._waiting:
+            self._kept.append(line)
+            return
+        waiter = self._waiting.pop()
+        waiter.line = line
+        waiter.done.set()
+        if self._waiting:
+            self._ask()
+
+
+class _Waiter:
+    """Somebody who waits for a line."""
+
+    def __init__(self) -> None:
+        self.done = anyio.Event()
+        self.line: str | None = None

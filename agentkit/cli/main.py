@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "tools": "List an agent's tools.",
     "call": "Run one tool, through the middleware, without a provider.",
     "plugins": "List the installed plugins and what they bring.",
+    "new": "Write the beginning of a package.",
     "emulate": "Serve the Realtime protocol to any client.",
     "completion": "Print the completion script of a shell.",
 }

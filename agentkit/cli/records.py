@@ -46,16 +46,24 @@ class AgentRecord(Record, frozen=True, kw_only=True, tag="agent"):
 
 
 class ToolRecord(Record, frozen=True, kw_only=True, tag="tool"):
-    """A tool starts or has ended."""
+    """A tool starts, tells how far it has come, or has ended."""
 
     event: str
-    """``start`` or ``end``."""
+    """``start``, ``progress`` or ``end``."""
     call_id: str
     name: str
     where: str | None
     """Where the configuration names the tool."""
     arguments: Raw | str | None = None
     """Of a start: as JSON, or the text that the model wrote where it is none."""
+    background: bool = False
+    """Whether the turn goes on without it."""
+    message: str | None = None
+    """Of progress: in words."""
+    done: float | None = None
+    """Of progress: from 0 to 1, where the tool knows it."""
+    partial: str | None = None
+    """Of progress: what there is of the result so far."""
     ok: bool | None = None
     status: str | None = None
     """Of an end: ``ok``, ``error``, ``timeout``, ``refused``, ``cancelled``, ``unknown`` or ``invalid``."""
@@ -64,6 +72,30 @@ class ToolRecord(Record, frozen=True, kw_only=True, tag="tool"):
     """Of an end: what the model is told."""
     reason: str | None = None
     """Of a body that raised: what, and where; the model is not told."""
+
+
+class ApprovalRecord(Record, frozen=True, kw_only=True, tag="approval"):
+    """A call waits for a person's approval, or waits no more."""
+
+    event: str
+    """``request`` or ``decision``."""
+    call_id: str
+    name: str
+    where: str | None
+    """Where the configuration names the tool."""
+    arguments: Raw | str | None = None
+    """Of a request: exactly what would run, secret ones masked."""
+    effects: str | None = None
+    """Of a request: ``reads``, ``writes`` or ``dangerous``."""
+    seconds: float | None = None
+    """Of a request: how long it waits; None is for as long as the session lasts."""
+    approved: bool | None = None
+    by: str | None = None
+    """Of a decision: ``person``, ``timeout`` or ``cancelled``."""
+    reason: str | None = None
+    """Of a refusal: why; the model is told."""
+    edited: bool | None = None
+    """Of a decision: whether the arguments were changed."""
 
 
 class TurnRecord(Record, frozen=True, kw_only=True, tag="turn"):
@@ -80,6 +112,8 @@ class TurnRecord(Record, frozen=True, kw_only=True, tag="turn"):
     responses: int
     input_tokens: int | None
     output_tokens: int | None
+    background: int = 0
+    """Calls that go on beside the conversation, whose results are told later."""
 
 
 class ErrorRecord(Record, frozen=True, kw_only=True, tag="error"):
@@ -119,5 +153,13 @@ class EndRecord(Record, frozen=True, kw_only=True, tag="end"):
 
 
 AnyRecord: TypeAlias = (
-    SessionRecord | UserRecord | AgentRecord | ToolRecord | TurnRecord | ErrorRecord | NoticeRecord | EndRecord
+    SessionRecord
+    | UserRecord
+    | AgentRecord
+    | ToolRecord
+    | ApprovalRecord
+    | TurnRecord
+    | ErrorRecord
+    | NoticeRecord
+    | EndRecord
 )

@@ -11,8 +11,10 @@ from agentkit.cli.output import Out
 from agentkit.cli.terminal import TerminalState, is_tty
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
+    from agentkit.cli.approvals import Approver, Choice
+    from agentkit.cli.inputs import LineReader
     from agentkit.config.build import Agent
 
 
@@ -37,6 +39,12 @@ def _duration(context: click.Context, param: click.Parameter, value: str | None)
 @click.option("--preset", metavar="P", help="Start from this preset instead of the file's.")
 @click.option("--demo", is_flag=True, help="Use the embedded server, whatever the file says: no key, no network.")
 @click.option("--no-tools", is_flag=True, help="Offer no tools.")
+@click.option(
+    "--approve",
+    type=click.Choice(["ask", "all", "none"]),
+    help="Who approves the calls that need it: you at the terminal (ask, where there is one); all of them, except those"
+    " of dangerous tools, which are refused; or none.",
+)
 @click.option("--max-turns", type=click.IntRange(min=1), metavar="N", help="End after so many turns.")
 @click.option("--max-time", metavar="D", callback=_duration, help="End after this time: 90s, 15m.")
 @click.pass_context
@@ -50,6 +58,7 @@ def command(
     preset: str | None,
     demo: bool,
     no_tools: bool,
+    approve: "Choice | None",
     max_turns: int | None,
     max_time: str | None,
 ) -> int:
@@ -71,6 +80,7 @@ def command(
     if max_time is not None:
         overrides += (f"limits.session_time={max_time}",)
     agent = load_agent(flags, config, overrides=overrides, preset=preset, demo=demo)
+    approve = _approval(flags, approve)
     out = Out()
     # What tools print is not the answer.
     stdout, sys.stdout = sys.stdout, sys.stderr
@@ -81,15 +91,50 @@ def command(
                 raise Problem("there is nothing to say, and --no-input forbids to ask", hint="-p TEXT")
             from agentkit.cli.interactive import converse
 
-            return anyio.run(converse, agent, flags, out, terminal, not no_tools)
-        inputs = _inputs(flags, prompt, by_line=lines or (as_json and is_tty(sys.stdin)), config=config)
-        return anyio.run(_answer, agent, flags, out, terminal, inputs, as_json, not no_tools)
+            return anyio.run(converse, agent, flags, out, terminal, not no_tools, approve)
+        from agentkit.cli.inputs import LineReader
+
+        reader = LineReader()
+        by_line = lines or (as_json and is_tty(sys.stdin))
+        inputs = _inputs(flags, prompt, reader, by_line=by_line, config=config)
+
+        def approver() -> "Approver":
+            return _approver(approve, flags, terminal, reader)
+
+        return anyio.run(_answer, agent, flags, out, terminal, inputs, as_json, not no_tools, approver)
     finally:
         terminal.restore()
         sys.stdout = stdout
 
 
-def _inputs(flags: Flags, prompt: str | None, *, by_line: bool, config: str | None) -> "AsyncIterator[str]":
+def _approval(flags: Flags, asked: "Choice | None") -> "Choice":
+    """Return who approves calls.
+
+    Raises:
+        Problem: A person was to be asked, and there is no terminal to ask on.
+    """
+    can_ask = is_tty(sys.stdin) and is_tty(sys.stderr) and not flags.no_input
+    if asked == "ask" and not can_ask:
+        raise Problem("--approve ask needs a terminal to ask on", hint="--approve all, or --approve none")
+    return asked or ("ask" if can_ask else "none")
+
+
+def _approver(approve: "Choice", flags: Flags, terminal: TerminalState, reader: "LineReader") -> "Approver":
+    from agentkit.cli.approvals import Asking, Everything, Nobody
+
+    if approve == "all":
+        return Everything()
+    if approve == "none":
+        return Nobody()
+    from agentkit.cli.prompts import Bare, PlainPrompt
+
+    surface = Bare(sys.stderr)
+    return Asking(PlainPrompt(surface, terminal, reader, sys.stderr), surface.tell, flags.look())
+
+
+def _inputs(
+    flags: Flags, prompt: str | None, reader: "LineReader", *, by_line: bool, config: str | None
+) -> "AsyncIterator[str]":
     """Return what is said to the agent.
 
     Raises:
@@ -99,7 +144,7 @@ def _inputs(flags: Flags, prompt: str | None, *, by_line: bool, config: str | No
     from agentkit.cli.inputs import lines, one, read_whole
 
     if by_line and prompt is None:
-        return lines()
+        return lines(reader)
     if prompt is not None and (config == "-" or is_tty(sys.stdin)):
         text = prompt
     else:
@@ -124,9 +169,12 @@ async def _answer(
     inputs: "AsyncIterator[str]",
     as_json: bool,
     tools: bool,
+    approver: "Callable[[], Approver]",
 ) -> int:
     from agentkit.cli.skins import JsonSkin, PlainSkin
     from agentkit.cli.talk import Talk
 
     skin = JsonSkin(out) if as_json else PlainSkin(out, sys.stderr, flags.look(), verbosity=flags.verbosity)
-    return await Talk(agent, skin, terminal, tools=tools).run(inputs)
+    talk = Talk(agent, skin, terminal, tools=tools)
+    talk.approver = approver()
+    return await talk.run(inputs)

@@ -49,6 +49,8 @@ class Screen:
         self._flow = Flow(None)
         self._status = ""
         self._calls: dict[str, str] = {}
+        self._progress: dict[str, str] = {}
+        """What was shown of each call's progress last."""
         self.prompting = False
         """Whether a prompt is on the screen: no status line then, and whole lines only."""
 
@@ -65,6 +67,8 @@ class Screen:
                 self._finish(record)
             case ToolRecord(event="start"):
                 self._tool_starts(record)
+            case ToolRecord(event="progress"):
+                self._tool_progress(record)
             case ToolRecord():
                 self._tool_ends(record)
             case TurnRecord():
@@ -107,8 +111,12 @@ class Screen:
         if self.prompting:
             self._item, self._written = None, ""
             flow = Flow(self._look.width)
-            sys.stdout.write(flow.feed(text.rstrip("\n")) + flow.end() + "\n")
-            sys.stdout.flush()
+            lines = flow.feed(text.rstrip("\n")) + flow.end() + "\n"
+            if is_tty(self._out.stream):
+                sys.stdout.write(lines)
+                sys.stdout.flush()
+            else:
+                self._out.write(lines)
         else:
             self._say(record.item_id, text[len(shown) :])
 
@@ -151,15 +159,35 @@ class Screen:
         self._end_line()
         self.status(f"tool {call}")
 
+    def _tool_progress(self, record: ToolRecord) -> None:
+        """Show progress in the status line, or, where there is none, as a line for each new word or tenth part."""
+        parts = [] if record.done is None else [f"{record.done:.0%}"]
+        said = one_line(record.message or record.partial or "")
+        parts += [said] if said else []
+        name = one_line(record.name)
+        if not parts:
+            return
+        if self._look.color and self._look.width is not None and not self.prompting:
+            self._end_line()
+            self.status(f"tool {name}: {' '.join(parts)}")
+            return
+        shown = f"{said} {int((record.done or 0) * 10)}"
+        if self._progress.get(record.call_id) != shown:
+            self._progress[record.call_id] = shown
+            self._end_line()
+            self._line(self._look.cut(f"  tool  {name}: {' '.join(parts)}"))
+
     def _tool_ends(self, record: ToolRecord) -> None:
         self._end_line()
+        self._progress.pop(record.call_id, None)
         call = self._calls.pop(record.call_id, f"{one_line(record.name)}()")
         mark = self._look.glyph("ok" if record.ok else "failed")
         end = f"  {mark} {_time(record.ms or 0)}"
         if not record.ok:
             reason = one_line(record.reason or record.output or "")
-            end += f" {record.status}" if record.status != "error" else ""
-            end += f": {reason[:_MAX_REASON]}" if reason else ""
+            said = f"{record.status}: "
+            end += f" {record.status}" if record.status != "error" and not reason.startswith(said) else ""
+            end += f"{' ' if reason.startswith(said) else ': '}{reason[:_MAX_REASON]}" if reason else ""
             end += f"  ({record.where})" if record.where else ""
         head = "  tool  "
         if record.ok and self._look.width is not None:
@@ -172,7 +200,7 @@ class Screen:
             self._end_line()
             self._line(f"  {self._look.glyph('stopped')} stopped" if not self._look.ascii else "  stopped")
         elif self._item is None:
-            if record.status == "completed" and not record.text.strip():
+            if record.status == "completed" and not record.text.strip() and not record.background:
                 self._line("  (the agent gave no answer)")
         elif record.latency_ms is not None and self._verbosity >= 0:
             self._end_line(f"{_time(record.latency_ms)}")

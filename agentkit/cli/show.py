@@ -1,6 +1,6 @@
 """``agentkit show``: what a configuration comes to."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 from msgspec import Struct
@@ -9,9 +9,13 @@ from agentkit.cli.flags import Command, flags_of
 from agentkit.cli.output import Out
 
 if TYPE_CHECKING:
-    from agentkit.config.build import Agent, LayerSource
+    from agentkit.config.build import Agent
+    from agentkit.config.parts import LayerSource
     from agentkit.events import Event
-    from agentkit.middleware import Middleware
+    from agentkit.middleware import Chain, Middleware
+
+GUARD: Final = " [guardrail]"
+"""Marks one in a row of layers."""
 
 
 @click.command("show", cls=Command)
@@ -20,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 @click.pass_context
 def command(context: click.Context, config: str | None, chain: bool, as_json: bool) -> int:
-    """Show the layers of CONFIG (agent.yaml where none is named), in the order in which things pass them.
+    """Show the layers and guardrails of CONFIG (agent.yaml where none is named), in the order in which they are passed.
 
     That is all there is to show yet, with --chain or without.
     """
@@ -36,17 +40,16 @@ def command(context: click.Context, config: str | None, chain: bool, as_json: bo
     look = flags.look(out.stream)
     width = max(len(way.name) for way in ways)
     for way in ways:
-        stops = [way.start, *(source.name for source, _ in way.layers)]
+        stops = [way.start, *(f"{source.name}{GUARD if source.guard else ''}" for source, _ in way.layers)]
         stops += [way.end] if way.end is not None else []
         for line in look.wrapped(f"{way.name:<{width}}  {' > '.join(stops)}", indent=width + 2):
             out.line(line)
-    hooks = {
-        id(source): (source, layer.hooks()) for source, layer in zip(agent.layers, agent.chain().layers, strict=True)
-    }
+    hooks = [(source, layer.hooks()) for source, layer in _pairs(agent, agent.chain())]
     if hooks:
         out.line()
-    for source, names in hooks.values():
-        for line in look.wrapped(f"{source.name}: {', '.join(names)}"):
+    for source, names in hooks:
+        kind = " (guardrail)" if source.guard else ""
+        for line in look.wrapped(f"{source.name}{kind}: {', '.join(names)}"):
             out.line(line)
         for line in look.wrapped(f"  {source.source}, {source.place}", indent=2):
             out.line(look.paint(line, "dim"))
@@ -69,18 +72,24 @@ def ways_of(agent: "Agent") -> list[Way]:
     from agentkit.events import ClientEvent, ServerEvent, SessionEvent
 
     chain = agent.chain()
-    layers = list(zip(agent.layers, chain.layers, strict=True))
-    back = layers[::-1]
-    sources = {id(layer): source for source, layer in layers}
+    pairs = _pairs(agent, chain)
+    layers = [pair for pair in pairs if not pair[0].guard]
+    guards = [pair for pair in pairs if pair[0].guard]
+    back = [*layers[::-1], *guards]
+    sources = {id(layer): source for source, layer in pairs}
     calls = [(sources[id(layer)], ["wrap_tool_call"]) for layer in chain.order_of_calls()]
-    taps = [(source, ["on_wire"]) for source, layer in layers if layer.overrides("on_wire")]
+    taps = [(source, ["on_wire"]) for source, layer in pairs if layer.overrides("on_wire")]
     return [
-        Way(name="client events", start="application", end="wire", layers=_passing(layers, ClientEvent)),
+        Way(name="client events", start="application", end="wire", layers=_passing(pairs, ClientEvent)),
         Way(name="server events", start="wire", end="application", layers=_passing(back, ServerEvent)),
         Way(name="session events", start="session", end="application", layers=_passing(back, SessionEvent)),
         Way(name="tool calls", start="model", end="tool", layers=calls),
         Way(name="wire tap", start="each frame, both ways", end=None, layers=taps),
     ]
+
+
+def _pairs(agent: "Agent", chain: "Chain") -> "list[tuple[LayerSource, Middleware]]":
+    return list(zip([*agent.layers, *agent.guards], chain.layers, strict=True))
 
 
 def _passing(
@@ -100,7 +109,13 @@ def _belongs(name: str, family: "type[Event]") -> bool:
 
 def _described(way: Way) -> dict[str, object]:
     layers = [
-        {"name": source.name, "handles": names, "source": source.source, "where": str(source.place)}
+        {
+            "name": source.name,
+            "handles": names,
+            "guardrail": source.guard,
+            "source": source.source,
+            "where": str(source.place),
+        }
         for source, names in way.layers
     ]
     return {"way": way.name, "from": way.start, "to": way.end, "layers": layers}

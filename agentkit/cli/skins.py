@@ -4,7 +4,16 @@ from typing import IO
 
 from agentkit.cli.exits import say
 from agentkit.cli.output import Out
-from agentkit.cli.records import AgentRecord, AnyRecord, EndRecord, ErrorRecord, NoticeRecord, ToolRecord, TurnRecord
+from agentkit.cli.records import (
+    AgentRecord,
+    AnyRecord,
+    ApprovalRecord,
+    EndRecord,
+    ErrorRecord,
+    NoticeRecord,
+    ToolRecord,
+    TurnRecord,
+)
 from agentkit.cli.terminal import Look, clean, one_line
 
 
@@ -44,6 +53,12 @@ class PlainSkin:
                 self._turn(record)
             case ToolRecord(event="end"):
                 self._tool(record)
+            case ToolRecord(event="progress") if self._verbosity > 0:
+                done = "" if record.done is None else f" {record.done:.0%}"
+                self._tell(one_line(f"tool {record.name}:{done} {record.message or record.partial or ''}"))
+            case ApprovalRecord(event="decision") if self._verbosity > 0:
+                said = "approved" if record.approved else "refused"
+                self._tell(f"approval of {record.name}: {said} by {record.by}")
             case ErrorRecord():
                 say(self._errors, self._look, record.message, hint=record.hint)
             case NoticeRecord(level=level):
@@ -65,7 +80,7 @@ class PlainSkin:
         self._blank_due = self._blank_due or self._answered
         if record.status == "incomplete":
             say(self._errors, self._look, "the answer was cut off: it was too long for its limit", level="warning")
-        elif not self._answered and record.status == "completed":
+        elif not self._answered and record.status == "completed" and not record.background:
             say(self._errors, self._look, "the agent gave no answer")
         self._answered = False
         if self._verbosity > 0:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import anyio.abc
 
+from agentkit.cli.approvals import Approver, Nobody
 from agentkit.cli.exits import Exit
 from agentkit.cli.feed import CLASSES, DELTAS, Feed, Skin
 from agentkit.cli.records import SessionRecord
@@ -60,6 +61,7 @@ class Talk:
         self._inputs_scope = anyio.CancelScope()
         self._tasks: anyio.abc.TaskGroup
         self._session: Session | None = None
+        self._feed: Feed
         self._code: int | None = None
         self._cause: str | None = None
         self._presses = 0
@@ -70,10 +72,18 @@ class Talk:
         self._failed: Exit = Exit.DONE
         self.replying = False
         """Whether a turn is under way."""
+        self.approver: Approver = Nobody()
+        """Who decides about calls that wait for approval."""
         self.on_idle_interrupt: Callable[[], None] | None = None
         """Called at a Ctrl-C that finds nothing to stop."""
         self.during_reply: Callable[[], AbstractContextManager[None]] = nullcontext
         """What is held while the agent answers."""
+
+    @property
+    def session(self) -> "Session":
+        """The session, while ``run`` holds it."""
+        assert self._session is not None
+        return self._session
 
     async def run(self, inputs: AsyncIterator[str]) -> int:
         """Open the session, give it every input, and return the exit code.
@@ -84,7 +94,7 @@ class Talk:
         chain = self._agent.chain()
         changed = any(chain.order(each) for each in DELTAS)
         places = {source.tool.name: str(source.place) for source in self._agent.tools}
-        feed = Feed(self._skin, places, changed=changed)
+        feed = self._feed = Feed(self._skin, places, changed=changed, approval=lambda event: self.approver.told(event))
         with signals_to(self._signal), self._scope:
             try:
                 async with self._agent.open(tools=self._tools, greet=False) as session:
@@ -118,7 +128,9 @@ class Talk:
         try:
             async with anyio.create_task_group() as tasks:
                 self._tasks = tasks
+                self.approver.attach(session, feed.notice)
                 tasks.start_soon(self._watch, session, feed, events)
+                tasks.start_soon(self.approver.run)
                 with self._inputs_scope:
                     await self._say_all(session, feed, inputs)
                 tasks.cancel_scope.cancel()
@@ -146,8 +158,18 @@ class Talk:
             if self._interactive and _is_over(session):
                 break
         else:
+            if not self._interactive:
+                await self._finish_background(session, feed)
             if self._code is None:
                 self._code = self._verdict()
+
+    async def _finish_background(self, session: "Session", feed: Feed) -> None:
+        """Let the calls end that run beside the conversation, and what is said of them be said."""
+        if feed.background:
+            while feed.background and not _is_over(session):
+                await feed.a_call_is_over()
+            await session.end()
+            await feed.over.wait()
 
     async def _greet(self, session: "Session", feed: Feed, greeting: str) -> None:
         if self._agent.config.session.output == "audio":
@@ -184,7 +206,7 @@ class Talk:
             feed.error(exc)
             self._failed = Exit.CONNECTION if isinstance(exc, ServerError) else Exit.NO
         else:
-            self._empty = self._empty or not feed.answered
+            self._empty = self._empty or not (feed.answered or feed.background)
         finally:
             self.replying = False
             self._turn_over.set()
@@ -215,7 +237,12 @@ class Talk:
         self._scope.cancel()
 
     def interrupt(self) -> None:
-        """Take a Ctrl-C: the first stops the reply, the second ends the session, the third kills."""
+        """Take a Ctrl-C: the first stops the reply, the second ends the session, the third kills.
+
+        What is asked meanwhile is refused.
+        """
+        if not self.replying and self.approver.refuse():
+            return
         self._presses += 1
         if self._presses >= 3:
             self._terminal.restore()
@@ -229,9 +256,12 @@ class Talk:
 
     async def _interrupt_reply(self, session: "Session") -> None:
         scope, over = self._turn_scope, self._turn_over
+        refused: tuple[str, ...] = ()
         try:
+            self.approver.pause()
             with anyio.move_on_after(_INTERRUPT_SECONDS):
                 await session.interrupt()
+                refused = self.approver.refuse()
                 if self._interactive:
                     await over.wait()
         except AgentkitError:
@@ -240,6 +270,17 @@ class Talk:
             self.stop(Exit.INTERRUPTED, "interrupted")
         elif not over.is_set():
             scope.cancel()
+        elif refused:
+            await self._hush(session, refused)
+
+    async def _hush(self, session: "Session", refused: tuple[str, ...]) -> None:
+        """Let nothing be said of calls that were refused to have silence."""
+        try:
+            with anyio.move_on_after(_INTERRUPT_SECONDS):
+                await self._feed.calls_over(refused)
+                await session.interrupt()
+        except AgentkitError:
+            pass  # as above
 
     def _signal(self, number: int) -> None:
         if number == signal.SIGTERM:

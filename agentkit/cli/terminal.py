@@ -176,6 +176,8 @@ class TerminalState:
     def __init__(self) -> None:
         self._fd: int | None = None
         self._saved: list[object] | None = None
+        self._silent = False
+        self._asking = 0
         if sys.platform == "win32" or not is_tty(sys.stdin):
             return
         import termios
@@ -188,32 +190,54 @@ class TerminalState:
 
     def restore(self) -> None:
         """Put the settings back; harmless where nothing was changed."""
-        if sys.platform == "win32" or self._fd is None or self._saved is None:
-            return
-        import termios
-
-        try:
-            termios.tcsetattr(self._fd, termios.TCSADRAIN, self._saved)  # type: ignore[arg-type]  # as tcgetattr gave it
-        except (termios.error, OSError):
-            pass
+        self._set(echo=True)
 
     @contextmanager
     def without_echo(self) -> Iterator[None]:
         """Let what is typed meanwhile wait unseen for the next prompt; Ctrl-C still interrupts."""
-        if sys.platform == "win32" or self._fd is None:
+        self._silent = True
+        self._follow()
+        try:
             yield
+        finally:
+            self._silent = False
+            self._follow()
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Hold the settings as they were found, while something is asked that may not wait for the agent's silence."""
+        self._set(echo=True)
+        self._asking += 1
+        try:
+            yield
+        finally:
+            self._asking -= 1
+            self._follow()
+
+    def forget_typed(self) -> None:
+        """Drop what was typed and not read, so that it cannot answer a question that was not seen yet."""
+        if sys.platform == "win32" or self._fd is None:
             return
         import termios
 
         try:
-            before = termios.tcgetattr(self._fd)
-            silent = list(before)
-            silent[3] = silent[3] & ~termios.ECHO
-            termios.tcsetattr(self._fd, termios.TCSADRAIN, silent)
+            termios.tcflush(self._fd, termios.TCIFLUSH)
         except (termios.error, OSError):
-            yield
+            pass
+
+    def _follow(self) -> None:
+        if not self._asking:
+            self._set(echo=not self._silent)
+
+    def _set(self, *, echo: bool) -> None:
+        if sys.platform == "win32" or self._fd is None or self._saved is None:
             return
+        import termios
+
+        settings = list(self._saved)
+        if not echo and isinstance(settings[3], int):
+            settings[3] &= ~termios.ECHO
         try:
-            yield
-        finally:
-            termios.tcsetattr(self._fd, termios.TCSADRAIN, before)
+            termios.tcsetattr(self._fd, termios.TCSADRAIN, settings)  # type: ignore[arg-type]  # as tcgetattr gave it
+        except (termios.error, OSError):
+            pass

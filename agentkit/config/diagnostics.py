@@ -50,6 +50,8 @@ CODES: Final = {
     "AK402": "an audio format with a rate it does not have",
     "AK403": "options for something that takes none",
     "AK404": "two tools with one name",
+    "AK405": "a policy that does not fit the tool",
+    "AK406": "a middleware that cannot be a guardrail",
 }
 """Every code, with what it is about."""
 

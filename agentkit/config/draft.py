@@ -88,17 +88,28 @@ class Draft(Struct, frozen=True, kw_only=True, eq=False):
         return self._finish(problems)[0]
 
     def plugin_problem(
-        self, error: PluginError, *path: str | int, severity: Severity = "error", notes: Sequence[str] = ()
+        self,
+        error: PluginError,
+        *path: str | int,
+        hint: str | None = None,
+        severity: Severity = "error",
+        notes: Sequence[str] = (),
+        on_key: bool = False,
     ) -> Diagnostic:
-        """Make the diagnostic of a name that the registry refused, at the value that says the name."""
+        """Make the diagnostic of a name that the registry refused, at the value that says the name.
+
+        Args:
+            hint: What to do, where more is known of that than the registry knows.
+            on_key: Whether the key is the name.
+        """
         code = next(code for kind, code in _PLUGIN_CODES if isinstance(error, kind))
-        message, hint = str(error), error.hint
+        message, hint = str(error), hint or error.hint
         if isinstance(error, UnknownNameError):
             # The registry says both in one sentence; here the second half goes under the caret.
             message, _, said = message.partition("; ")
             near = nearest(error.name, error.known)
             hint = hint or said or (f"did you mean `{near[0]}`?" if near else None)
-        return self.problem(code, message, *path, hint=hint, severity=severity, notes=notes)
+        return self.problem(code, message, *path, hint=hint, severity=severity, notes=notes, on_key=on_key)
 
     def _finish(self, problems: Problems) -> tuple[Diagnostic, ...]:
         self.problems.share_secrets(problems)

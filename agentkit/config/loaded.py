@@ -1,7 +1,7 @@
 """The way in: a file, or a text, becomes a checked ``Config`` whose every value knows where it is written."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import structs
@@ -89,8 +89,13 @@ def draft(
     environ: Mapping[str, str] | None = None,
     presets: PresetResolver = find_builtin,
     directory: Path | None = None,
+    restrict: Callable[[Sequence[str]], None] | None = None,
 ) -> tuple[Loaded | None, Draft | None, tuple[Diagnostic, ...]]:
     """Read and check a configuration, and return what could be read of it besides.
+
+    Args:
+        restrict: Told which plugins the configuration allows, before any preset is looked up, and once more where a
+            preset says it.
 
     Returns:
         The configuration, or None where one of the problems is an error; what was read, or None where it is no map at
@@ -110,7 +115,7 @@ def draft(
     loaded: Loaded | None = None
     read: Draft | None = None
     if top is not None:
-        gatherer = Gatherer(folder, environment=environment, presets=presets, problems=problems)
+        gatherer = Gatherer(folder, environment=environment, presets=presets, problems=problems, restrict=restrict)
         gathered = gatherer.gather(top, path, overrides)
         if gathered.root is not None:
             loaded, read = _check(gathered.root, folder, environment, problems, partial=gathered.partial)

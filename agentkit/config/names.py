@@ -1,20 +1,23 @@
 """The names and options of plugins in a configuration whose values are wrong elsewhere: every problem in one pass."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from agentkit.config.diagnostics import Diagnostic
 from agentkit.config.draft import Draft
+from agentkit.config.guardrails import cited, with_beside
 from agentkit.config.nodes import Block, KeyPath, ListNode, MapNode, ScalarNode
-from agentkit.errors import PluginError
+from agentkit.config.packages import install_hint
+from agentkit.errors import PluginError, UnknownNameError
 from agentkit.plugins import Plugins
 from agentkit.registry import Factory, Kind
 
 
 def check_names(draft: Draft, plugins: Plugins) -> list[Diagnostic]:
     """Look up every name that can be read, and check the options that go with it."""
-    return [problem for kind, path in _named(draft.root) for problem in _problems(draft, plugins, kind, path)]
+    return [problem for named in _named(draft.root) for problem in _problems(draft, plugins, named)]
 
 
 def in_order(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
@@ -24,36 +27,61 @@ def in_order(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     return tuple(sorted(found, key=lambda each: (files[each.file], each.line or 0, each.column or 0)))
 
 
-def _named(root: MapNode) -> Iterator[tuple[Kind, KeyPath]]:
-    """Find the blocks with a ``use:``, except those that are switched off."""
+class _Use(NamedTuple):
+    """One name in a configuration."""
+
+    kind: Kind
+    path: KeyPath
+    """Where its block stands."""
+    key: str = "use"
+    """The key that says the name, or is it."""
+    options: str = "with"
+
+
+def _named(root: MapNode) -> Iterator[_Use]:
+    """Find the blocks that name something of a plugin's, except those that are switched off."""
     if isinstance(root.get("provider"), MapNode):
-        yield "providers", ("provider",)
-    kinds: tuple[Kind, ...] = ("tools", "middleware")
-    for kind in kinds:
-        items = root.get(kind)
+        yield _Use("providers", ("provider",))
+    lists: Mapping[str, Kind] = {"tools": "tools", "middleware": "middleware", "guardrails": "middleware"}
+    for key, kind in lists.items():
+        items = root.get(key)
         for index, item in enumerate(items.items if isinstance(items, ListNode) else ()):
-            if isinstance(item, MapNode) and not _says(item, "when", "false"):
-                yield kind, (kind, index)
+            if not isinstance(item, MapNode) or _says(item, "when", "false"):
+                continue
+            if key == "tools" and "mcp" in item.entries:
+                yield _Use(kind, (key, index), "mcp", "mcp")
+            else:
+                yield _Use(kind, (key, index))
 
 
-def _problems(draft: Draft, plugins: Plugins, kind: Kind, path: KeyPath) -> list[Diagnostic]:
+def _problems(draft: Draft, plugins: Plugins, named: _Use) -> list[Diagnostic]:
+    path = named.path
     block = _at(draft.root, path)
-    use = block.get("use")
-    if not isinstance(use, ScalarNode) or use.lost or not use.text:
+    use = block.get(named.key)
+    if named.key == "mcp":
+        name = named.key
+    elif not isinstance(use, ScalarNode) or use.lost or not use.text:
         return []
-    try:
-        entry = plugins.get(kind, use.text)
-    except PluginError as exc:
-        found = [draft.plugin_problem(exc, *path, "use")]
     else:
-        given = block.get("with")
+        name = use.text
+    try:
+        entry = plugins.get(named.kind, name)
+    except PluginError as exc:
+        hint = install_hint(exc, named.kind, plugins) if isinstance(exc, UnknownNameError) else None
+        found = [draft.plugin_problem(exc, *path, named.key, hint=hint, on_key=named.key == "mcp")]
+    else:
+        given = block.get(named.options)
         if given is not None and not isinstance(given, MapNode):
             return []  # said already
-        options = Block(given or MapNode(entries={}, place=block.place), (*path, "with"), given is not None)
-        if isinstance(entry, Factory) and entry.config is not None:
-            found = list(draft.convert(options, entry.config)[1])
+        options = Block(given or MapNode(entries={}, place=block.place), (*path, named.options), given is not None)
+        config = entry.config if isinstance(entry, Factory) else None
+        found = []
+        if path[0] == "guardrails":
+            options, found = with_beside(draft, path, options, config)
+        if config is not None:
+            found += cited(draft.convert(options, config)[1], path)
         else:
-            found = list(draft.refuse_options(options, use.text))
+            found += draft.refuse_options(options, name)
     if _says(block, "optional", "true"):
         found = [replace(each, severity="warning") for each in found]
     return found

@@ -1,4 +1,4 @@
-"""Tools that are Python functions of the user's: ``./file.py:function`` or ``package.module:function``."""
+"""Tools that are the user's own Python, a function or a ``Toolset`` class: ``./file.py:NAME`` or ``package:NAME``."""
 
 import importlib
 import importlib.util
@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import NoReturn
 
 from agentkit.registry import nearest
-from agentkit.tools import Tool, tool
+from agentkit.tools import Tool, Toolset, tool
 
 
 class PythonToolError(Exception):
@@ -20,8 +20,8 @@ class PythonToolError(Exception):
         self.hint = hint
 
 
-def load_python_tool(reference: str, folders: tuple[Path, Path] | None) -> "Tool[..., object]":
-    """Import a function, and make a tool of it.
+def load_python_tool(reference: str, folders: tuple[Path, Path] | None) -> "Tool[..., object] | type[Toolset]":
+    """Import a function, and make a tool of it; or import a class that is a toolset.
 
     Args:
         reference: ``./file.py:function``, relative to the configuration, or ``package.module:function``.
@@ -43,8 +43,10 @@ def load_python_tool(reference: str, folders: tuple[Path, Path] | None) -> "Tool
         near = nearest(name, own)
         said = f"did you mean `{near[0]}`?" if near else f"it has: {', '.join(sorted(own)[:12]) or 'no functions'}"
         raise PythonToolError(f"{home} has no `{name}`", said)
-    if isinstance(found, Tool):
+    if isinstance(found, Tool) or (isinstance(found, type) and issubclass(found, Toolset)):
         return found
+    if isinstance(found, Toolset):
+        raise PythonToolError(f"`{name}` of {home} is one toolset, and each session needs its own", "name its class")
     if not callable(found):
         raise PythonToolError(f"`{name}` of {home} is no function; it is of type {type(found).__name__}")
     try:
@@ -55,7 +57,8 @@ def load_python_tool(reference: str, folders: tuple[Path, Path] | None) -> "Tool
 
 def _is_own(module: ModuleType, value: object) -> bool:
     """Tell whether a module's value is a tool, or a function that was written there."""
-    return isinstance(value, Tool) or (inspect.isfunction(value) and value.__module__ == module.__name__)
+    own = inspect.isfunction(value) or (isinstance(value, type) and issubclass(value, Toolset))
+    return isinstance(value, Tool) or (own and value.__module__ == module.__name__)
 
 
 def _from_file(home: str, folders: tuple[Path, Path] | None) -> ModuleType:

@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 from msgspec import Meta, Struct, field
 
 from agentkit.config.nodes import Block
-from agentkit.values import AudioFormat, Timeout
+from agentkit.values import SIZE, AudioFormat, Duration, Secret, Timeout
 
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200)]
 """A name of something; never empty."""
@@ -42,6 +42,17 @@ class Agent(Struct, frozen=True, kw_only=True):
     """What the agent says first, before the user speaks."""
 
 
+class Reconnect(Struct, frozen=True, kw_only=True):
+    """How a session goes on when its connection is lost."""
+
+    attempts: Annotated[int, Meta(ge=0)] = 8
+    """How often it is tried in a row; 0 ends the session with its connection."""
+    first_wait: Duration = 0.5
+    """The longest wait before the first try; it doubles with each."""
+    max_wait: Duration = 20.0
+    """The longest wait before any."""
+
+
 class Provider(Struct, frozen=True, kw_only=True):
     """Which Realtime server is used."""
 
@@ -49,6 +60,8 @@ class Provider(Struct, frozen=True, kw_only=True):
     """The name of a provider: ``local`` needs no key."""
     options: Block = field(name="with")
     """The provider's own options."""
+    reconnect: Reconnect | None = None
+    """What is done when the connection is lost; the provider's own ways where it is left out."""
 
 
 class Transcription(Struct, frozen=True, kw_only=True):
@@ -113,38 +126,107 @@ class Session(Struct, frozen=True, kw_only=True):
     """How fast the agent speaks."""
 
 
-class PluginTool(Struct, frozen=True, kw_only=True):
-    """A tool that a plugin brings."""
+class Approve(Struct, frozen=True, kw_only=True):
+    """Who decides whether a call runs, and what happens meanwhile."""
 
-    use: Name
-    """The tool's name, or ``plugin:name``."""
-    options: Block = field(name="with")
-    """The tool's own options."""
+    mode: Literal["never", "ask", "always_ask_once"] = "ask"
+    """``ask`` before each call, ``always_ask_once`` before the first one of a session, or ``never``."""
+    timeout: Timeout | None = None
+    """How long a decision is waited for; two minutes where nothing is said."""
+    otherwise: Literal["reject", "approve"] = "reject"
+    """What holds where nobody has decided by then; a ``dangerous`` tool can only be rejected."""
+    filler: str | None = None
+    """What the agent says while it waits."""
+
+
+class ToolItem(Struct, frozen=True, kw_only=True):
+    """What every item of ``tools`` can say; what it leaves out stays as the tool's own code has it."""
+
     name: Name | None = None
-    """What the model calls it, where its own name does not fit."""
+    """What the model calls it, where its own name does not fit; not for a set of tools."""
     prefix: Name | None = None
-    """Put before its name."""
+    """Put before the name of the tool, or of each tool of a set."""
     timeout: Timeout | None = None
     """How long one call may take."""
+    approve: Literal["never", "ask", "always_ask_once"] | Approve | None = None
+    """Who has to agree to a call; a ``dangerous`` tool is asked for where nothing is said."""
+    effects: Literal["reads", "writes", "dangerous"] | None = None
+    """What it does to the world; ``dangerous`` never runs without a person's approval."""
+    idempotent: bool | None = None
+    """Whether it may be run again for the same call."""
+    retries: Annotated[int, Meta(ge=0, le=10)] | None = None
+    """How often it is run again where it failed; for what ``reads`` or is ``idempotent``."""
+    concurrency: Count | None = None
+    """How many of its calls may run at once in a session."""
+    on_interrupt: Literal["finish", "cancel", "finish_silently"] | None = None
+    """What becomes of a call that runs when the user cuts the agent off."""
+    reply: Literal["wait", "speak", "silent"] | None = None
+    """What follows a result: one response for all, one of its own, or none."""
+    background: bool | None = None
+    """Whether the turn goes on without it; the result is spoken when nobody speaks."""
+    progress: Literal["events", "context"] | None = None
+    """Who is told of progress: the application, or the model as well."""
+    filler: str | None = None
+    """What the agent says while a background call begins."""
+    max_result: Annotated[int, Meta(ge=1, extra={"unit": SIZE})] | None = None
+    """How much of a result the model is told."""
+    secret: tuple[Name, ...] | None = None
+    """The arguments that are shown to nobody but the tool."""
     optional: bool = False
     """Whether the agent starts without it, with a warning, where it cannot be had."""
     when: bool = True
     """Whether it is there at all; made for ``"${VARIABLE:-false}"``."""
 
 
-class PythonTool(Struct, frozen=True, kw_only=True):
-    """A tool that is a Python function of yours."""
+class PluginTool(ToolItem, frozen=True, kw_only=True):
+    """A tool, or a set of tools, that a plugin brings."""
+
+    use: Name
+    """The tool's name, or ``plugin:name``."""
+    options: Block = field(name="with")
+    """The tool's own options."""
+
+
+class PythonTool(ToolItem, frozen=True, kw_only=True):
+    """A tool that is a Python function of yours, or a set of tools that is a ``Toolset`` class of yours."""
 
     python: Name
     """``./file.py:function``, relative to this configuration, or ``package.module:function``."""
-    name: Name | None = None
-    """What the model calls it, where its own name does not fit."""
-    prefix: Name | None = None
-    """Put before its name."""
-    timeout: Timeout | None = None
-    """How long one call may take."""
-    optional: bool = False
-    """Whether the agent starts without it, with a warning, where it cannot be had."""
+
+
+class McpTool(ToolItem, frozen=True, kw_only=True):
+    """The tools of an MCP server: ``{mcp: {...}}`` is ``{use: mcp, with: {...}}``."""
+
+    mcp: Block
+    """How the server is started or reached, and which of its tools are taken."""
+
+
+class HostedMcp(Struct, frozen=True, kw_only=True):
+    """An MCP server that the Realtime server calls by itself."""
+
+    label: Name
+    """How the server is called; each of an agent's has another."""
+    url: Name | None = None
+    """Where it is; either this or ``connector``."""
+    connector: Name | None = None
+    """The id of a connector that the Realtime server's vendor keeps."""
+    authorization: Secret | None = None
+    """The token that it wants."""
+    headers: dict[str, Secret] = field(default_factory=dict)
+    """Headers of every request to it."""
+    include: tuple[Name, ...] = ()
+    """The tools that may be called; all of them where none is named."""
+    approve: Literal["never", "ask"] = "ask"
+    """Whether a person is asked before each call."""
+    description: str | None = None
+    """What the model is told of it."""
+
+
+class HostedTool(Struct, frozen=True, kw_only=True):
+    """The tools of an MCP server that run where the Realtime server runs, and not here."""
+
+    hosted_mcp: HostedMcp
+    """Which server."""
     when: bool = True
     """Whether it is there at all; made for ``"${VARIABLE:-false}"``."""
 
@@ -160,6 +242,21 @@ class Layer(Struct, frozen=True, kw_only=True):
     """Whether it is there at all; made for ``"${VARIABLE:-false}"``."""
 
 
+class Guardrail(Struct, frozen=True, kw_only=True):
+    """A middleware that has the last word on each way, and stops what it cannot check."""
+
+    use: Name
+    """The guard's name, or ``plugin:name``; only a middleware that is ``critical`` can be one."""
+    options: Block = field(name="with")
+    """The guard's own options."""
+    at: Name | tuple[Name, ...] | None = None
+    """Where it looks; the guard's own option of this name."""
+    action: Name | None = None
+    """What it does; the guard's own option of this name."""
+    when: bool = True
+    """Whether it is there at all; made for ``"${VARIABLE:-false}"``."""
+
+
 class Limits(Struct, frozen=True, kw_only=True):
     """What ends or bounds a session."""
 
@@ -168,7 +265,13 @@ class Limits(Struct, frozen=True, kw_only=True):
     turns: Count | None = None
     """How many turns the user may take."""
     tool_calls_per_turn: Count | None = None
-    """How many tool calls one turn may make."""
+    """How many tool calls one turn may make; 32 where nothing is said."""
+    tool_calls_per_session: Count | None = None
+    """How many tool calls one session may make."""
+    tool_calls_at_once: Count | None = None
+    """How many tools may run at once; further calls wait."""
+    same_calls_per_turn: Count | None = None
+    """How many responses of one turn may make the very same call; 5 where nothing is said."""
 
 
 class Config(Struct, frozen=True, kw_only=True):
@@ -180,28 +283,28 @@ class Config(Struct, frozen=True, kw_only=True):
     """A file to build on, or several (later wins); relative to this one."""
     preset: Name | tuple[Name, ...] | None = None
     """A preset to start from, or several (later wins)."""
+    plugins: tuple[Name, ...] | None = None
+    """The plugins that may be used besides agentkit's own; all that are installed where it is left out."""
     agent: Agent
     """Who the agent is."""
     provider: Provider
     """Which Realtime server is used."""
     session: Session = field(default_factory=Session)
     """What the Realtime server is asked for."""
-    tools: tuple[PluginTool | PythonTool, ...] = ()
+    tools: tuple[PluginTool | PythonTool | McpTool | HostedTool, ...] = ()
     """What the agent can do; ``inherit`` puts the list of what this file builds on in its place."""
     middleware: tuple[Layer, ...] = ()
     """What every event passes; the first is next to your code, the last next to the wire."""
+    guardrails: tuple[Guardrail, ...] = ()
+    """What has the last word: nearest your code for what comes in, nearest the wire for what goes out, nearest the tool
+    for calls."""
     limits: Limits = field(default_factory=Limits)
     """What ends or bounds a session."""
 
 
-_TOOL: Final = frozenset({"approve", "retries", "on_interrupt", "effects", "concurrency", "reply", "idempotent", "mcp"})
-
 PLANNED: Final[Mapping[object, frozenset[str]]] = {
-    Config: frozenset({"agents", "audio", "guardrails", "recording", "serve"}),
+    Config: frozenset({"agents", "audio", "recording", "serve"}),
     Agent: frozenset({"handoff"}),
-    Provider: frozenset({"reconnect"}),
-    PluginTool: _TOOL,
-    PythonTool: _TOOL,
     Limits: frozenset({"idle_time", "cost_usd", "on_limit", "rates"}),
 }
 """Keys that are decided and not in force yet."""
@@ -215,7 +318,7 @@ MISSING: Final[Mapping[tuple[object, str], str]] = {
 }
 """What to write where a required key is missing."""
 
-SWITCHED: Final = (("tools",), ("middleware",))
+SWITCHED: Final = (("tools",), ("middleware",), ("guardrails",))
 """The lists whose items ``when: false`` switches off, with whatever variables they would need."""
 
 TURN_KEYS: Final[Mapping[str, frozenset[str]]] = {

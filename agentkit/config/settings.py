@@ -4,13 +4,14 @@ from typing import TypeVar
 
 from msgspec import UNSET, Struct, UnsetType
 
-from agentkit.config.schema import Config, ToolName, Turn
+from agentkit.config.schema import Config, HostedMcp, ToolName, Turn
 from agentkit.events import AudioFormat as WireFormat
 from agentkit.events import (
     AudioInput,
     AudioOutput,
     AudioSettings,
     NoiseReduction,
+    ServerMcpTool,
     Settings,
     ToolChoice,
     Transcription,
@@ -55,6 +56,20 @@ def settings_of(config: Config, instructions: str | None, *, model: str | None =
         tool_choice=ToolChoice(name=choice.tool) if isinstance(choice, ToolName) else _said(choice),
         max_output_tokens=_said(said.max_output_tokens),
         temperature=_said(said.temperature),
+    )
+
+
+def hosted_of(said: HostedMcp) -> ServerMcpTool:
+    """Return the declaration of an MCP server that the Realtime server calls."""
+    return ServerMcpTool(
+        server_label=said.label,
+        server_url=said.url,
+        connector_id=said.connector,
+        authorization=said.authorization.reveal() if said.authorization is not None else None,
+        headers={name: value.reveal() for name, value in said.headers.items()} or None,
+        allowed_tools=list(said.include) or None,
+        require_approval="always" if said.approve == "ask" else "never",
+        server_description=said.description,
     )
 
 

@@ -40,5 +40,6 @@ def misplaced_keys() -> Mapping[str, tuple[tuple[str, ...], ...]]:
 
 
 def discriminator(cls: type[Struct]) -> str:
-    """Return the key that says what an item is: the first that its class requires."""
-    return next((key for key, info in fields_of(cls).items() if info.required and info.type is not Block), "")
+    """Return the key that says what an item is: the first that its class requires, a block only where no other is."""
+    required = [(info.type is Block, key) for key, info in fields_of(cls).items() if info.required]
+    return min(required, key=lambda each: each[0], default=(False, ""))[1]

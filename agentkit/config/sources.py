@@ -4,7 +4,7 @@ Rule: every file that a configuration names stays under the folder of the file t
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +13,17 @@ from msgspec import Struct, structs
 from agentkit.config.diagnostics import Problems
 from agentkit.config.loader import read_file, read_yaml
 from agentkit.config.merge import merge, read_override
-from agentkit.config.nodes import KeyPath, ListNode, MapNode, Node, Place, ScalarNode, Source, from_value
+from agentkit.config.nodes import (
+    KeyPath,
+    ListNode,
+    MapNode,
+    Node,
+    Place,
+    ScalarNode,
+    Source,
+    from_value,
+    is_null,
+)
 from agentkit.config.variables import Environment
 from agentkit.errors import PluginError, UnknownNameError
 from agentkit.presets import Preset, PresetResolver
@@ -72,12 +82,19 @@ class Gatherer:
     """Reads every text of one configuration."""
 
     def __init__(
-        self, folder: Folder, *, environment: Environment, presets: PresetResolver, problems: Problems
+        self,
+        folder: Folder,
+        *,
+        environment: Environment,
+        presets: PresetResolver,
+        problems: Problems,
+        restrict: Callable[[Sequence[str]], None] | None = None,
     ) -> None:
         self._folder = folder
         self._environment = environment
         self._presets = presets
         self._problems = problems
+        self._restrict = restrict
         self._partial = False
         self._layers: list[MapNode] = []
         self._seen: set[Path] = set()
@@ -94,13 +111,22 @@ class Gatherer:
         upper = merge(layers)
         if upper is None:
             return Gathered(root=None, partial=True)
+        self._allow(upper)
         entry = upper.entries.get("preset")
         below: list[MapNode] = []
         if entry is not None:
             names = self._environment.fill(entry.value, ("preset",))
             below = [layer for node in self._names(names) for layer in self._preset(node)]
         root = merge([*below, *layers]) if below else upper
+        if root is not None and "plugins" not in upper.entries:
+            self._allow(root)
         return Gathered(root=root, partial=self._partial)
+
+    def _allow(self, root: MapNode) -> None:
+        """Tell which plugins are allowed, where it is said."""
+        entry = root.entries.get("plugins")
+        if entry is not None and not is_null(entry.value) and self._restrict is not None:
+            self._restrict([node.text for node in self._names(self._environment.fill(entry.value, ("plugins",)))])
 
     def _file(self, source: Source, path: Path | None, chain: tuple[tuple[str, Path], ...]) -> None:
         node = read_yaml(source, self._problems)

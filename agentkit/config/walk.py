@@ -320,10 +320,12 @@ class Walker:
             self._not_yet(key, path)
             return
         near = nearest(key.text, fields)
-        notes = [f"keys here: {', '.join(fields)}"] if fields else ["it has no keys"]
+        keys = sorted(fields, key=lambda name: not fields[name].required or fields[name].type is Block)
+        notes = [f"keys here: {', '.join(keys)}"] if keys else ["it has no keys"]
         block = next((name for name, info in fields.items() if info.type is Block), None)
         if block is not None:
-            notes.append(f"options of what `use` names go under `{block}:`")
+            what = "its options" if block == discriminator(cls) else f"options of what `{discriminator(cls)}` names"
+            notes.append(f"{what} go under `{block}:`")
         code, message = "AK101", f"unknown key `{short(key.text)}`"
         hint = f"did you mean `{near[0]}`?" if near else None
         homes = [home for home in misplaced_keys().get(key.text, ()) if home != tuple(path[:-1])]

@@ -3,10 +3,14 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.cli.terminals import OpenTerminal
 
 AGENT = """\
 agent:
@@ -150,11 +154,33 @@ def start(folder: Path, environ: dict[str, str]) -> Iterator[Callable[..., "subp
                 stream.close()
 
 
+@pytest.fixture
+def open_terminal(folder: Path, environ: dict[str, str]) -> "Iterator[OpenTerminal]":
+    """Open terminals with ``agentkit run`` in the folder, or another command; each is closed at the end."""
+    from tests.cli.terminals import Terminal
+
+    opened: list[Terminal] = []
+
+    def opens(*arguments: str, columns: int = 80, variables: Mapping[str, str] | None = None) -> Terminal:
+        verb = () if arguments[:1] == ("call",) else ("run",)
+        terminal = Terminal(folder, {**environ, **(variables or {})}, *verb, *arguments, columns=columns)
+        opened.append(terminal)
+        return terminal
+
+    yield opens
+    for terminal in opened:
+        terminal.close()
+
+
 GUARD = """
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
 from msgspec.structs import replace
 
 from agentkit import Factory, Middleware, Responder, hookimpl, on
-from agentkit.events import ResponseDone, ResponseOutputTextDelta
+from agentkit.events import ConversationItemCreate, ResponseDone, ResponseOutputTextDelta
 from agentkit.local import ResponderError, TextDelta
 from agentkit.tools import ToolResult
 
@@ -171,6 +197,28 @@ class NoAdd(Middleware):
         return ToolResult.refused("adding is not allowed")
 
 
+class Go(Middleware):
+    async def wrap_tool_call(self, call, call_next):
+        if call.name == "dig":
+            await anyio.to_thread.run_sync(Path("go").read_text)
+        return await call_next(call)
+
+
+class First(Middleware):
+    critical = True
+
+    @on(ConversationItemCreate)
+    async def out(self, event, call_next):
+        await call_next(event)
+
+    async def wrap_tool_call(self, call, call_next):
+        return await call_next(call)
+
+
+class Second(First):
+    pass
+
+
 class Calm(Middleware):
     @on(ResponseOutputTextDelta)
     async def calm(self, event, call_next):
@@ -179,7 +227,8 @@ class Calm(Middleware):
 
 @hookimpl
 def register_middleware():
-    return [Factory("no-add", NoAdd), Factory("calm", Calm)]
+    layers = {"no-add": NoAdd, "calm": Calm, "go": Go, "first": First, "second": Second}
+    return [Factory(name, layer) for name, layer in layers.items()]
 
 
 class Moody(Responder):
@@ -208,5 +257,5 @@ def guard(tmp_path: Path, environ: dict[str, str]) -> dict[str, str]:
     info = site / "guard_plugin-0.1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: guard-plugin\nVersion: 0.1\n")
-    (info / "entry_points.txt").write_text("[agentkit]\nguard = guard_plugin\n")
+    (info / "entry_points.txt").write_text("[agentkit]\nhouse = guard_plugin\n")
     return {"PYTHONPATH": os.pathsep.join(filter(None, [str(site), environ.get("PYTHONPATH")]))}

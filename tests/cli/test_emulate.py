@@ -31,10 +31,9 @@ def url_of(process: Started) -> str:
     return process.stdout.readline().decode().strip()
 
 
-def agent(url: str) -> str:
-    return (
-        f"agent: {{}}\nprovider: {{use: compatible, with: {{url: '{url}'}}}}\ntools: [{{python: './tools.py:add'}}]\n"
-    )
+def agent(url: str, *, attempts: int = 8) -> str:
+    provider = f"{{use: compatible, with: {{url: '{url}'}}, reconnect: {{attempts: {attempts}, max_wait: 200ms}}}}"
+    return f"agent: {{}}\nprovider: {provider}\ntools: [{{python: './tools.py:add'}}]\n"
 
 
 @pytest.mark.parametrize("dialect", ["ga", "beta"])
@@ -91,9 +90,12 @@ def test_a_provider_without_a_responder_is_refused(run: Callable[..., Done], fol
     assert "has no responder" in done.stderr
 
 
-def test_a_server_that_goes_away_ends_the_talk_with_its_reason(start: Callable[..., Started], folder: Path) -> None:
+@pytest.mark.parametrize("attempts", [0, 2])
+def test_a_server_that_goes_away_ends_the_talk_with_its_reason(
+    start: Callable[..., Started], folder: Path, attempts: int
+) -> None:
     server = start("emulate", "--port", "0")
-    (folder / "remote.yaml").write_text(agent(url_of(server)))
+    (folder / "remote.yaml").write_text(agent(url_of(server), attempts=attempts))
     process = start("run", "remote.yaml", "--lines")
     assert process.stdin is not None
     assert process.stdout is not None
@@ -104,7 +106,9 @@ def test_a_server_that_goes_away_ends_the_talk_with_its_reason(start: Callable[.
     assert process.wait(10) == 3
     assert process.stderr is not None
     told = process.stderr.read().decode()
-    assert told.startswith("error: the session has ended")
+    lines = told.splitlines()
+    assert [line for line in lines if line.startswith("error: ")][-1].startswith("error: the session has ended")
+    assert sum("connecting again" in line for line in lines) == attempts
     assert "Traceback" not in told
 
 

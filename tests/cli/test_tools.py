@@ -30,3 +30,66 @@ def test_json_has_everything(run: Callable[..., Done]) -> None:
 def test_an_agent_without_tools_says_so(run: Callable[..., Done], folder: Path) -> None:
     (folder / "agent.yaml").write_text("agent: {}\nprovider: {use: local}\n")
     assert run("tools").stdout == "this agent has no tools\n"
+
+
+TOOLSETS = """\
+from contextlib import asynccontextmanager
+
+from agentkit import Toolset, tool
+
+
+class Box(Toolset):
+    def tools(self):
+        return [tool(self.put, effects="dangerous")]
+
+    async def put(self, what: str, key: str = "") -> str:
+        '''Put something in.'''
+        return f"put {what}"
+
+
+class Locked(Box):
+    @asynccontextmanager
+    async def running(self):
+        raise OSError("it is locked")
+        yield
+"""
+
+
+def test_the_tools_of_a_toolset_are_listed_with_their_policy(run: Callable[..., Done], folder: Path) -> None:
+    (folder / "sets.py").write_text(TOOLSETS)
+    (folder / "agent.yaml").write_text(
+        "agent: {}\nprovider: {use: local}\ntools:\n"
+        "  - {python: './sets.py:Box', prefix: my_, timeout: 90s, approve: {timeout: 30s}, secret: [key]}\n"
+    )
+    done = run("tools")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "my_put  Put something in.",
+        "        ./sets.py:Box, agent.yaml:4:5",
+        "        dangerous, approve ask (within 30s, else reject), timeout 90s, secret key",
+    ]
+    told = json.loads(run("tools", "--json").stdout)
+    (put,) = told["tools"]
+    assert (put["toolset"], put["effects"], put["secret"], told["missing"]) == ("Box", "dangerous", ["key"], [])
+
+
+def test_a_toolset_that_cannot_be_opened_is_one_line_and_the_answer_no(run: Callable[..., Done], folder: Path) -> None:
+    (folder / "sets.py").write_text(TOOLSETS)
+    (folder / "agent.yaml").write_text(
+        "agent: {}\nprovider: {use: local}\ntools:\n"
+        "  - python: ./sets.py:Locked\n  - {python: './sets.py:Box', prefix: my_}\n"
+    )
+    done = run("tools")
+    assert done.returncode == 1
+    assert "my_put" in done.stdout
+    assert done.stderr == "error: agent.yaml:4:5: Locked cannot be opened: OSError: it is locked\n"
+    assert json.loads(run("tools", "--json").stdout)["missing"][0]["name"] == "Locked"
+
+
+def test_a_tool_of_a_toolset_can_be_called(run: Callable[..., Done], folder: Path) -> None:
+    (folder / "sets.py").write_text(TOOLSETS)
+    (folder / "agent.yaml").write_text(
+        "agent: {}\nprovider: {use: local}\ntools: [{python: './sets.py:Box', prefix: my_, effects: writes}]\n"
+    )
+    assert run("call", "my_put", "what=ball").stdout == "put ball\n"
+    assert "did you mean my_put?" in run("call", "my_putt", "what=ball").stderr

@@ -150,7 +150,7 @@ def test_a_function_of_a_file_becomes_a_tool(tmp_path: Path) -> None:
     file.write_text(BASE + "tools:\n  - python: ./tools.py:shout\n    timeout: 2s\n")
     agent = agentkit.load(file, environ={}, plugins=Plugins.from_modules({}))
     assert agent.tools[0].tool("a") == "A"
-    assert agent.tools[0].tool.timeout == 2
+    assert agent.tools[0].tool.policy.timeout == 2
 
 
 @pytest.mark.parametrize(

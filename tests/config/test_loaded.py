@@ -140,7 +140,7 @@ session:
 tools:
   - {use: now, python: x}
   - {usr: now}
-guardrails: []
+recording: {}
 """
     assert codes(text) == [
         ("AK101", 2, 3),
@@ -165,12 +165,10 @@ def test_a_misplaced_key_is_told_its_place() -> None:
     [
         "agents: {}",
         "audio: {}",
-        "guardrails: []",
         "recording: {}",
         "serve: {}",
         "limits: {cost_usd: 1}",
-        "tools: [{use: x, approve: ask}]",
-        "tools: [{mcp: {url: x}}]",
+        "limits: {idle_time: 5s}",
     ],
 )
 def test_a_key_of_a_later_version_is_refused_and_says_so(text: str) -> None:
