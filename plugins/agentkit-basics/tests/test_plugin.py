@@ -18,7 +18,9 @@ def built(name: str) -> Tool[..., object]:
     entry = Plugins.from_modules({"basics": agentkit_basics}, builtin=False).get("tools", name)
     if isinstance(entry, Tool):
         return entry
-    return entry.make(msgspec.convert(OPTIONS.get(name, {}), entry.config))
+    made = entry.make(msgspec.convert(OPTIONS.get(name, {}), entry.config))
+    assert isinstance(made, Tool)
+    return made
 
 
 def properties(tool: Tool[..., object]) -> dict[str, dict[str, object]]:

@@ -1,0 +1,3 @@
+"""A server that cannot start."""
+
+raise SystemExit("no module named 'notebook'")

@@ -1,0 +1,5 @@
+"""A program that says nothing."""
+
+import sys
+
+sys.stdin.read()
