@@ -54,10 +54,11 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
     "plugins": ENGINE | {"registry", "hookspecs", "discovery", "isolation"},
     "builtin": PARTS - {"discovery", "isolation", "plugins"},
     "config": PARTS,
-    "testing": PARTS | {"config"},
+    "testing": PARTS | {"config", "agentkit"},
     "client": PARTS | {"config"},
     "docs": PARTS | {"config", "client", "agentkit"},
-    "cli": PARTS | {"config", "agentkit"},
+    "cli": PARTS | {"config", "testing", "agentkit"},
+    "pytest_plugin": {"testing", "cli", "agentkit"},
     "__main__": {"cli"},
     "agentkit": {"lazy"},
 }
@@ -65,7 +66,14 @@ MAY_IMPORT: Final[Mapping[str, set[str]]] = {
 
 ONLY_IN: Final[Mapping[str, tuple[str, ...]]] = {
     "websockets": ("agentkit.transports.websocket", "agentkit.local.socket", "agentkit.testing"),
-    "trio": ("agentkit.transports.websocket", "agentkit.local.socket", "agentkit.testing", "agentkit.client"),
+    "trio": (
+        "agentkit.transports.websocket",
+        "agentkit.local.socket",
+        "agentkit.session.call_tasks",
+        "agentkit.testing",
+        "agentkit.pytest_plugin",
+        "agentkit.client",
+    ),
     "yaml": ("agentkit.config.loader",),
     "pluggy": ("agentkit.hookspecs", "agentkit.plugins", "agentkit.registry"),
     "click": ("agentkit.cli",),
