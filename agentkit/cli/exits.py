@@ -124,12 +124,15 @@ def _usage(error: Exception, look: Look, stream: IO[str]) -> None:
 def _bug(error: BaseException, look: Look, stream: IO[str], *, verbose: bool) -> int:
     import traceback
 
-    trace = "".join(traceback.format_exception(error))
+    from agentkit.masking import Masker
+
+    masker = Masker()
+    trace = masker.text("".join(traceback.format_exception(error)))
     try:
         place = f"the report is in {_write_report(trace, sys.argv)}"
     except OSError as exc:
         place = f"the report could not be written ({exc.strerror})"
-    what = " ".join(f"{type(error).__name__}: {error}".split())
+    what = masker.text(" ".join(f"{type(error).__name__}: {error}".split()))
     say(
         stream,
         look,

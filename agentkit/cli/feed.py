@@ -42,6 +42,7 @@ from agentkit.events import (
     ToolStarted,
     TurnCompleted,
 )
+from agentkit.masking import Masker
 from agentkit.tools import ToolResult
 
 DELTAS: Final = (ResponseOutputAudioTranscriptDelta, ResponseOutputTextDelta)
@@ -108,6 +109,7 @@ class Feed:
         self._finals: list[str] = []
         """The messages of this turn."""
         self._skin = skin
+        self._masker = Masker()
         self._places = places
         self._roles: dict[str, str] = {}
         self._ended_turn = anyio.Event()
@@ -224,9 +226,9 @@ class Feed:
                 name=event.name,
                 where=self._places.get(event.name),
                 background=event.call_id in self.background,
-                message=event.message or None,
+                message=self._masker.text(event.message) or None,
                 done=event.done,
-                partial=partial,
+                partial=partial and self._masker.text(partial),
             )
         )
 
@@ -236,6 +238,7 @@ class Feed:
         self.background.discard(event.call_id)
         self._call_over.set()
         self._failures += not event.ok
+        reason = _reason(event.error)
         self._skin.show(
             ToolRecord(
                 event="end",
@@ -245,8 +248,8 @@ class Feed:
                 ok=event.ok,
                 status=event.status,
                 ms=_ms(event.seconds),
-                output=event.output,
-                reason=_reason(event.error),
+                output=self._masker.text(event.output),
+                reason=reason and self._masker.text(reason),
                 background=event.background,
             )
         )

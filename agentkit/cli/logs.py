@@ -2,11 +2,13 @@
 
 import logging
 import sys
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
 from agentkit.cli.exits import Problem
 from agentkit.cli.terminal import Look, clean
+from agentkit.masking import Masker
 
 LEVELS: Final = {
     "debug": logging.DEBUG,
@@ -50,7 +52,7 @@ def set_up(level: int, look: Look, *, file: str | None = None, tracebacks: bool 
         except OSError as exc:
             message = f"the log file {file} cannot be written: {exc.strerror}"
             raise Problem(message, hint="give another --log-file") from exc
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-8s %(name)s: %(message)s"))
+        handler.setFormatter(_Masked("%(asctime)s %(levelname)-8s %(name)s: %(message)s"))
         level = min(level, logging.INFO)
     else:
         handler = _Stderr()
@@ -78,7 +80,18 @@ class _Stderr(logging.Handler):
             pass  # nobody can be told
 
 
-class _Line(logging.Formatter):
+class _Masked(logging.Formatter):
+    """Leaves out the secrets that the environment holds, from tracebacks too."""
+
+    @cached_property
+    def _masker(self) -> Masker:
+        return Masker()
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._masker.text(super().format(record))
+
+
+class _Line(_Masked):
     """One line a record."""
 
     def __init__(self, look: Look, *, tracebacks: bool) -> None:
@@ -96,6 +109,6 @@ class _Line(logging.Formatter):
             record.exc_info, record.exc_text, record.stack_info = kept
         if not self._tracebacks:
             if kept[0] and kept[0][1] is not None:
-                text += f" ({type(kept[0][1]).__name__}: {kept[0][1]})"
+                text += self._masker.text(f" ({type(kept[0][1]).__name__}: {kept[0][1]})")
             text = " ".join(text.split())
         return self._look.paint(clean(text), "dim")

@@ -99,7 +99,7 @@ class Walker:
             if info is None and key == cls.__struct_config__.tag_field:
                 continue
             if info is None:
-                self._unknown(entry.key, node, cls, (*path, key))
+                self._unknown(entry, node, cls, (*path, key))
                 sound = False
             elif info.type is Block:
                 values[info.name] = self._block(entry.value, (*path, key))
@@ -314,12 +314,14 @@ class Walker:
             hint="delete it",
         )
 
-    def _unknown(self, key: ScalarNode, node: MapNode, cls: type[Struct], path: KeyPath) -> None:
-        fields = fields_of(cls)
+    def _unknown(self, entry: Entry, node: MapNode, cls: type[Struct], path: KeyPath) -> None:
+        key, fields = entry.key, fields_of(cls)
         if key.text in PLANNED.get(cls, ()):
             self._not_yet(key, path)
             return
         near = nearest(key.text, fields)
+        if near and Secret in (fields[near[0]].type, *get_args(fields[near[0]].type)):  # the name is only misspelt
+            self._problems.hide(entry.value.place)
         keys = sorted(fields, key=lambda name: not fields[name].required or fields[name].type is Block)
         notes = [f"keys here: {', '.join(keys)}"] if keys else ["it has no keys"]
         block = next((name for name, info in fields.items() if info.type is Block), None)
