@@ -70,7 +70,7 @@ def unfit(item: ToolItem, policy: Policy) -> Iterator[Unfit]:
     approval = policy.approve if item.approve is None else _approval(item.approve)
     if approval is None:
         return
-    if approval.mode == "never":
+    if approval.mode != "ask":
         key, inner = ("approve", _inner(item, "mode")) if item.approve is not None else ("effects", ())
         yield Unfit(key=key, inner=inner, message=NEVER, hint=ASK)
     if approval.otherwise == "approve":
@@ -79,7 +79,7 @@ def unfit(item: ToolItem, policy: Policy) -> Iterator[Unfit]:
 
 
 REPEATABLE = "say `effects: reads` or `idempotent: true`, where that is so; or delete `retries`"
-NEVER = "a dangerous tool is always asked for"
+NEVER = "a dangerous tool is asked for before each call"
 ASK = "say `approve: ask`, or `effects: writes`"
 UNANSWERED = "a dangerous tool never runs because nobody answered"
 REJECT = "say `otherwise: reject`"

@@ -134,8 +134,7 @@ class Approvals:
             arguments = canonical(decision.arguments or call.raw_arguments)
             self._granted.add((call.call_id, call.name, arguments))
             if decision.by == "person" and (decision.remember or approval.mode == "always_ask_once"):
-                narrow = tool.policy.effects == "dangerous" and approval.mode != "always_ask_once"
-                self._remembered.add((call.name, arguments if narrow else None))
+                self._remembered.add((call.name, arguments if tool.policy.effects == "dangerous" else None))
         return decision
 
     async def ask_for_server(self, request: ApprovalRequested) -> Decision:

@@ -113,7 +113,7 @@ async def _read(server: FakeServer) -> None:
     try:
         while True:
             await server.next()
-    except ConnectionLostError:
+    except (ConnectionLostError, SessionClosedError):
         pass  # the session has ended
 
 

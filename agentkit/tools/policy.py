@@ -122,8 +122,8 @@ class Policy(Struct, frozen=True, kw_only=True):
         if self.retries and not self.repeatable:
             raise TypeError('retries need a tool that may run twice: say effects="reads" or idempotent=True')
         if self.effects == "dangerous" and self.approve is not None:
-            if self.approve.mode == "never":
-                raise TypeError('a dangerous tool is always asked for: say approve="ask", or effects="writes"')
+            if self.approve.mode != "ask":
+                raise TypeError('a dangerous tool is asked for before each call: say approve="ask", or effects="writes"')
             if self.approve.otherwise == "approve":
                 raise TypeError('a dangerous tool never runs because nobody answered: say otherwise="reject"')
 

@@ -170,7 +170,6 @@ async def again(server: FakeServer, name: str, arguments: str) -> None:
         ({"approve": "always_ask_once"}, False, '{"to": "someone@example.org"}', False),
         ({"effects": "dangerous"}, True, '{"to": "someone@example.org"}', True),
         ({"effects": "dangerous"}, True, '{ "to" : "ann@example.org" }', False),
-        ({"effects": "dangerous", "approve": "always_ask_once"}, False, '{"to": "someone@example.org"}', False),
     ],
 )
 async def test_how_far_an_approval_reaches(

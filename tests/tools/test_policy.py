@@ -45,7 +45,8 @@ def test_a_policy_is_changed_field_by_field() -> None:
         ({"reply": "loud"}, "reply is 'loud', and must be one of wait, speak, silent"),
         ({"progress": "all"}, "progress is 'all', and must be one of events, context"),
         ({"approve": "maybe"}, "approve is 'maybe', and must be one of never, ask, always_ask_once"),
-        ({"effects": "dangerous", "approve": "never"}, "a dangerous tool is always asked for"),
+        ({"effects": "dangerous", "approve": "never"}, "a dangerous tool is asked for before each call"),
+        ({"effects": "dangerous", "approve": "always_ask_once"}, "a dangerous tool is asked for before each call"),
         (
             {"effects": "dangerous", "approve": Approval(otherwise="approve")},
             "a dangerous tool never runs because nobody answered",
@@ -82,7 +83,6 @@ def test_what_may_run_twice_may_be_retried(options: PolicyOptions) -> None:
         ({"approve": "always_ask_once"}, Approval(mode="always_ask_once")),
         ({"approve": Approval(timeout=3)}, Approval(timeout=3)),
         ({"effects": "dangerous"}, Approval()),
-        ({"effects": "dangerous", "approve": "always_ask_once"}, Approval(mode="always_ask_once")),
     ],
 )
 def test_who_is_asked_follows_from_the_policy(options: PolicyOptions, expected: Approval | None) -> None:
