@@ -246,7 +246,7 @@ class Asking:
         """Return the question; what does not fit into its line is told above it."""
         kind = "dangerous tool" if request.effects == "dangerous" else "tool"
         by = f" of {exact(request.server_label)}" if request.server_label else ""
-        call = f"{kind} {request.name}({shown_arguments(request.arguments)}){by} needs approval"
+        call = f"{kind} {exact(request.name)}({shown_arguments(request.arguments)}){by} needs approval"
         always = "[a]lways with these" if request.effects == "dangerous" else "[a]lways this session"
         edit = " [e]dit" if request.server_label is None else ""
         choices = f"[y]es [n]o {always}{edit} > "

@@ -293,6 +293,8 @@ class Feed:
         self._tokens[0] += event.usage.input_tokens or 0
         self._tokens[1] += event.usage.output_tokens or 0
         text = "\n".join(text for text in self._finals if text) if self._changed else event.text
+        text = text or event.text  # where a layer has put words in the place of all that the agent said
+        self.answered = self.answered or bool(text.strip())
         self._finals.clear()
         self._skin.show(
             TurnRecord(

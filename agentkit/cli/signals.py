@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as calls in the event loop."""
+"""Ctrl-C, SIGTERM and SIGHUP as calls in the event loop."""
 
 import asyncio
 import signal
@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
-_NUMBERS: Final = (signal.SIGINT, signal.SIGTERM)
+_NUMBERS: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""SIGHUP, which Windows has not, says that the terminal was closed."""
 
 
 @contextmanager
 def signals_to(handle: Callable[[int], None]) -> Iterator[None]:
-    """Call ``handle`` with the number of each SIGINT and SIGTERM, from the running event loop."""
+    """Call ``handle`` with the number of each of these signals, from the running event loop."""
     loop = asyncio.get_running_loop()
     before = {number: signal.getsignal(number) for number in _NUMBERS}
     for number in _NUMBERS:

@@ -80,7 +80,7 @@ class PlainSkin:
         self._blank_due = self._blank_due or self._answered
         if record.status == "incomplete":
             say(self._errors, self._look, "the answer was cut off: it was too long for its limit", level="warning")
-        elif not self._answered and record.status == "completed" and not record.background:
+        elif not (self._answered or record.text.strip() or record.background) and record.status == "completed":
             say(self._errors, self._look, "the agent gave no answer")
         self._answered = False
         if self._verbosity > 0:

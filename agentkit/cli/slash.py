@@ -10,7 +10,7 @@ from agentkit.errors import LocalProtocolError
 
 if TYPE_CHECKING:
     from agentkit.session import Session
-    from agentkit.session.calls import RunningCall
+    from agentkit.session.called import RunningCall
 
 COMMANDS: Final = {
     "/help": "show this",

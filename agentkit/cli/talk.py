@@ -283,7 +283,7 @@ class Talk:
             pass  # as above
 
     def _signal(self, number: int) -> None:
-        if number == signal.SIGTERM:
+        if number != signal.SIGINT:
             self.stop(Exit.TERMINATED, "interrupted")
         else:
             self.interrupt()

@@ -6,12 +6,12 @@ Rule: names are looked up here and nowhere else, so the session needs neither YA
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from agentkit.config.diagnostics import Diagnostic
 from agentkit.config.guardrails import cited, with_beside
 from agentkit.config.loaded import Loaded
-from agentkit.config.names import in_order
+from agentkit.config.names import in_order, softened
 from agentkit.config.nodes import Block, KeyPath, MapNode
 from agentkit.config.packages import install_hint
 from agentkit.config.parts import AnyTool, LayerSource, ToolsetSource, ToolSource
@@ -108,8 +108,7 @@ class Builder:
             case PythonTool():
                 found = self._python_tool(item, index)
         if found is None and item.optional:
-            for position in range(before, len(self._diagnostics)):
-                self._diagnostics[position] = structs.replace(self._diagnostics[position], severity="warning")
+            self._diagnostics[before:] = [softened(each) for each in self._diagnostics[before:]]
         return found
 
     def _plugin_tool(
@@ -294,7 +293,10 @@ class Builder:
         """Build something of a plugin's; None where it refused its options."""
         try:
             return make()
-        except (ValueError, TypeError, OSError, PluginError) as exc:
+        except PluginError as exc:
+            self._diagnostics.append(self._loaded.plugin_problem(exc, *path))
+            return None
+        except (ValueError, TypeError, OSError) as exc:
             self._diagnostics.append(self._loaded.problem("AK208", f"{exc}", *path))
             return None
 

@@ -20,6 +20,12 @@ def check_names(draft: Draft, plugins: Plugins) -> list[Diagnostic]:
     return [problem for named in _named(draft.root) for problem in _problems(draft, plugins, named)]
 
 
+def softened(problem: Diagnostic) -> Diagnostic:
+    """Return the problem of an optional tool: a warning where it is not there, and not where it is written wrongly."""
+    missing = problem.code in ("AK201", "AK203") and "switched off" not in problem.message
+    return replace(problem, severity="warning") if missing else problem
+
+
 def in_order(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     """Return diagnostics in the order of the text, file by file as they came."""
     found = list(diagnostics)
@@ -83,7 +89,7 @@ def _problems(draft: Draft, plugins: Plugins, named: _Use) -> list[Diagnostic]:
         else:
             found += draft.refuse_options(options, name)
     if _says(block, "optional", "true"):
-        found = [replace(each, severity="warning") for each in found]
+        found = [softened(each) for each in found]
     return found
 
 

@@ -117,11 +117,13 @@ class ApprovalDecided(SessionEvent, frozen=True, kw_only=True):
     name: str
     approved: bool
     by: str
-    """``person``, ``timeout``, or ``cancelled`` where the call was given up meanwhile."""
+    """``person``, ``timeout``, ``nobody`` (none can be asked), or ``cancelled`` where the call was given up."""
     reason: str = ""
     """Why it was refused; the model is told."""
     edited: bool = False
     """Whether the arguments were changed."""
+    arguments: str | None = None
+    """What they were changed to, as JSON; ``***`` stands for each secret argument."""
 
 
 class ToolFinished(SessionEvent, frozen=True, kw_only=True):

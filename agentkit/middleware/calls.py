@@ -59,7 +59,7 @@ class CallLink:
             if caught is beyond or not (isinstance(caught, Exception) or is_stray(caught)):
                 raise
             state.failed(call, as_fault(caught))
-            if beyond is not None:
+            if beyond is not None and not is_stray(beyond):
                 raise beyond from None
             if state.layer.critical:
                 return ToolResult.refused(f"{state.layer.name} could not check this call")

@@ -12,8 +12,10 @@ from agentkit.events import (
     AnyServerSession,
     AnySettings,
     ResponseCreate,
+    ServerMcpTool,
     SessionUpdate,
     Settings,
+    ToolDefinition,
     TranscriptionSettings,
     merge_settings,
     minimal_update,
@@ -150,10 +152,20 @@ class LastingSettings(SettingsState):
         self._sent.pop(self.restoring, None)
         if not self.away:
             self._wanted = self._all()
-            sent = [SessionUpdate(event_id=event_id, session=asked) for event_id, asked in self._sent.items()]
-            self._waiting = sent + self._waiting
+            sent = {event_id: asked for event_id, asked in self._sent.items() if event_id not in self._withdrawn}
+            again = [SessionUpdate(event_id=event_id, session=asked) for event_id, asked in sent.items()]
+            self._waiting = again + self._waiting
         self._sent.clear()
         self.away, self.voice_fixed, self.restoring = True, False, restoring
+
+    def tools(self) -> tuple[ToolDefinition, ...]:
+        """Return the tools that are declared, those of MCP servers as they were asked for: no server says secrets."""
+        told = self.confirmed.tools if isinstance(self.confirmed, Settings) else None
+        asked = self._accepted.tools if isinstance(self._accepted, Settings) else None
+        hosted = {tool.server_label: tool for tool in asked or () if isinstance(tool, ServerMcpTool)}
+        return tuple(
+            hosted.get(tool.server_label, tool) if isinstance(tool, ServerMcpTool) else tool for tool in told or ()
+        )
 
     def _all(self) -> AnySettings | None:
         """Return what is in force, as a client may ask for it; the model is the connection's."""
@@ -167,7 +179,9 @@ class LastingSettings(SettingsState):
         if self._accepted is not None and type(self._accepted) is type(base):
             base = self._accepted
         wanted = merge_settings(base, told)
-        return replace(wanted, model=UNSET) if isinstance(wanted, Settings) else wanted
+        if not isinstance(wanted, Settings):
+            return wanted
+        return replace(wanted, model=UNSET, tools=self.tools() if wanted.tools else wanted.tools)
 
     def on_created(self, session: AnyServerSession) -> list[Effect]:
         """Take ``session.created``: on a further connection, what the session had is asked for again."""

@@ -43,6 +43,8 @@ class SettingsState:
         self.voice_fixed = False
         """Whether audio was emitted, so that the voice cannot change any more."""
         self._waiting: list[SessionUpdate] = []
+        self._withdrawn: set[str] = set()
+        """Ids of updates that are not to go out any more."""
         self._sent: dict[str, AnySettings] = {}
 
     @property
@@ -89,6 +91,8 @@ class SettingsState:
             self._waiting.append(event)
             return []
         event_id = event.event_id or ""
+        if event_id in self._withdrawn:
+            return []
         effects: list[Effect] = []
         session = self._without_fixed_voice(_without_alias(event.session))
         if session is not event.session:
@@ -114,6 +118,14 @@ class SettingsState:
     def _changes_voice(self, session: AnySettings) -> bool:
         voice, known = _voice(session), _voice(self.confirmed)
         return voice is not UNSET and voice != known
+
+    def withdraw(self, event_id: str) -> None:
+        """Nobody wants this update any more: where it has not gone out, it does not; nor does it once more.
+
+        Where it has gone out, the server's answer is still taken for one to it.
+        """
+        self._withdrawn.add(event_id)
+        self._waiting = [event for event in self._waiting if event.event_id != event_id]
 
     def dropped(self, event_id: str, error: AgentkitError) -> list[Effect]:
         """An update was not written, by a layer's will or because it could not be."""

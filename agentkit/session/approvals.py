@@ -1,6 +1,7 @@
 """Approvals: calls that wait for a person's word before they run.
 
-Rule: an approval holds for one tool with exactly one set of arguments; what is changed afterwards is asked for again.
+Rule: an approval holds for one tool with exactly one set of arguments, and what is changed afterwards is asked for
+again. It holds for others only where the person, or the tool's policy, says so, and never for a ``dangerous`` tool.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -11,7 +12,7 @@ import msgspec
 from agentkit.errors import LocalProtocolError
 from agentkit.events import ApprovalDecided, ApprovalRequested, SessionEvent
 from agentkit.tools import Approval, Tool, ToolCall
-from agentkit.tools.secrets import canonical, masked, unmasked
+from agentkit.tools.secrets import canonical, unmasked
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,8 +54,8 @@ class Approvals:
         self._emit_soon = emit_soon
         self._say = say
         self._pending: dict[str, _Pending] = {}
-        self._granted: set[tuple[str, str, str]] = set()
-        self._remembered: set[tuple[str, str | None]] = set()
+        self._granted: set[tuple[str, Tool[..., object], str]] = set()
+        self._remembered: set[tuple[Tool[..., object], str | None]] = set()
         self.answerable = True
         """Whether anybody can be asked; where not, every request is refused at once."""
 
@@ -109,18 +110,16 @@ class Approvals:
     def covers(self, call: ToolCall, tool: "Tool[..., object]") -> bool:
         """Tell whether a call may run: it was approved as it is, or its tool was."""
         arguments = canonical(call.raw_arguments)
-        return (
-            (call.call_id, call.name, arguments) in self._granted
-            or (call.name, arguments) in self._remembered
-            or (call.name, None) in self._remembered
-        )
+        if (call.call_id, tool, arguments) in self._granted or (tool, arguments) in self._remembered:
+            return True
+        return tool.policy.effects != "dangerous" and (tool, None) in self._remembered
 
     async def ask(self, call: ToolCall, tool: "Tool[..., object]", approval: Approval) -> Decision:
         """Ask for a call, and wait for the decision."""
         request = ApprovalRequested(
             call_id=call.call_id,
             name=call.name,
-            arguments=masked(call.raw_arguments, tool.policy.secret),
+            arguments=tool.masked(call.raw_arguments),
             effects=tool.policy.effects,
             seconds=approval.timeout,
         )
@@ -132,9 +131,9 @@ class Approvals:
         decision = await self._decision(_Pending(request, tool, call), approval.timeout, late, filler=approval.filler)
         if decision.approved:
             arguments = canonical(decision.arguments or call.raw_arguments)
-            self._granted.add((call.call_id, call.name, arguments))
+            self._granted.add((call.call_id, tool, arguments))
             if decision.by == "person" and (decision.remember or approval.mode == "always_ask_once"):
-                self._remembered.add((call.name, arguments if tool.policy.effects == "dangerous" else None))
+                self._remembered.add((tool, arguments if tool.policy.effects == "dangerous" else None))
         return decision
 
     async def ask_for_server(self, request: ApprovalRequested) -> Decision:
@@ -147,27 +146,37 @@ class Approvals:
         self, waiting: _Pending, seconds: float | None, late: Decision, *, filler: str | None = None
     ) -> Decision:
         call_id = waiting.request.call_id
+        if call_id in self._pending:  # what is approved must be what was shown
+            return Decision(approved=False, by="nobody", reason="another call with this id waits for approval")
         self._pending[call_id] = waiting
+        decided = False
         decision = Decision(approved=False, by="cancelled")
         try:
             await self._emit(waiting.request)
             if not self.answerable and waiting.decision is None:
-                waiting.decide(Decision(approved=False, by="person", reason="nobody can be asked for approval here"))
+                waiting.decide(Decision(approved=False, by="nobody", reason="nobody can be asked for approval here"))
             elif filler is not None and waiting.decision is None:
                 self._say(filler)
             with anyio.move_on_after(seconds):
                 await waiting.decided.wait()
             decision = waiting.decision or late
-        finally:
             del self._pending[call_id]
-            self._emit_soon(
-                ApprovalDecided(
-                    call_id=call_id,
-                    name=waiting.request.name,
-                    approved=decision.approved,
-                    by=decision.by,
-                    reason=decision.reason,
-                    edited=decision.arguments is not None,
-                )
-            )
+            decided = True
+            await self._emit(_told(waiting.request, decision, waiting.tool))
+        finally:
+            if not decided:
+                del self._pending[call_id]
+                self._emit_soon(_told(waiting.request, decision, waiting.tool))
         return decision
+
+
+def _told(request: ApprovalRequested, decision: Decision, tool: "Tool[..., object] | None") -> ApprovalDecided:
+    return ApprovalDecided(
+        call_id=request.call_id,
+        name=request.name,
+        approved=decision.approved,
+        by=decision.by,
+        reason=decision.reason,
+        edited=decision.arguments is not None,
+        arguments=None if decision.arguments is None or tool is None else tool.masked(decision.arguments),
+    )

@@ -13,6 +13,8 @@ from typing import Any
 
 import anyio
 
+from agentkit.tools.cancellation import is_due
+
 logger = logging.getLogger("agentkit.session")
 
 GRACE_SECONDS = 5.0
@@ -44,7 +46,7 @@ class CallTasks:
         try:
             await run()
         except BaseException as exc:  # isolation boundary: nobody waits for this task, and trio dies of its errors
-            if isinstance(exc, anyio.get_cancelled_exc_class()):
+            if isinstance(exc, anyio.get_cancelled_exc_class()) and is_due():
                 raise
             logger.error("a tool's task failed", exc_info=exc)
         finally:

@@ -80,8 +80,7 @@ class Engine(Connections):
             doubled = given.keys() & self.calls.tools.keys()
             if doubled:
                 raise TypeError(f"toolset {toolset.name} gives {', '.join(sorted(doubled))}, which there is already")
-            self.calls.tools.update(given)
-            self.calls.offered |= given.keys()
+            self.calls.tools = {**self.calls.tools, **given}
             self._of_toolsets[toolset] = frozenset(given)
             stack.callback(toolset.attach(cast("ToolsetUser", self)))  # the engine is always a Session
 
@@ -168,6 +167,7 @@ class Engine(Connections):
         if self.ended is not None:
             return
         self.ended = SessionEnded(cause=cause, error=error)
+        self.calls.give_up()
         closed = error or self._closed_error()
         self._outbox.fail(closed)
         self._turns.fail(closed)

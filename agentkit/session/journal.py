@@ -4,6 +4,7 @@ Rule: a call is on disk before its body begins, and its outcome before anybody e
 outcome may have run or not: whoever takes the conversation up again says so, and does not run it.
 """
 
+import errno
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -45,9 +46,10 @@ class JournalConfig(msgspec.Struct, frozen=True, kw_only=True):
 class Journal(Middleware):
     """Write down what a session needs to be taken up again after its process was killed.
 
-    The last layer, so that it is next to the bodies of the tools. The file may be read by its owner only; secrets are
-    masked in it, a tool's secret arguments too, so the model of the session that goes on sees ``***`` in their place.
-    A call that cannot be written down does not run.
+    The last layer before the guards, so a call that a guard refuses is on disk as one that has begun, and then with the
+    refusal as its outcome. The file may be read by its owner only; secrets are masked in it, a tool's secret arguments
+    too, so the model of the session that goes on sees ``***`` in their place. A call that cannot be written down does
+    not run.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -58,6 +60,8 @@ class Journal(Middleware):
         """
         self.path = Path(path)
         self._file = -1
+        self._cut = False
+        """Whether the last line may have no end."""
         self._masker: WireMasker
         self._settings: AnySettings | None = None
         self._told = False
@@ -76,9 +80,11 @@ class Journal(Middleware):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self.path, flags, 0o600)
             size = os.fstat(self._file).st_size
-            cut = size > 0 and os.pread(self._file, 1, size - 1) != b"\n"
-            os.write(self._file, b'\n{"v":%d}\n' % VERSION if cut else b'{"v":%d}\n' % VERSION)
+            self._cut = size > 0 and os.pread(self._file, 1, size - 1) != b"\n"
+            self._append(b'{"v":%d}' % VERSION)
         except OSError as exc:
+            if self._file >= 0:
+                os.close(self._file)
             raise ConfigError(
                 f"the journal cannot write {str(self.path)!r}: {exc.strerror or exc}",
                 hint="give a path that can be written",
@@ -147,11 +153,23 @@ class Journal(Middleware):
     def _write(self, line: bytes) -> bool:
         """Hand a line to the system: it outlives this process. Return whether it could."""
         try:
-            os.write(self._file, self._masker.frame(line) + b"\n")
+            self._append(self._masker.frame(line))
         except OSError as exc:
             self._failed(exc)
             return False
         return True
+
+    def _append(self, line: bytes) -> None:
+        """Write a line, which never goes on from one that was cut short.
+
+        Raises:
+            OSError: It is not in the file, or not all of it.
+        """
+        line = b"\n" + line if self._cut else line
+        written = os.write(self._file, line + b"\n")
+        self._cut = written <= len(line)
+        if written < len(line):
+            raise OSError(errno.ENOSPC, f"only {written} of {len(line)} bytes could be written")
 
     async def _write_through(self, line: bytes) -> bool:
         """Write a line to the disk itself."""

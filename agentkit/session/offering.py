@@ -6,9 +6,10 @@ from typing import TypeAlias
 
 from msgspec.structs import replace
 
-from agentkit.errors import AgentkitError, LocalProtocolError
-from agentkit.events import AnyServerSession, AnySettings, FunctionTool, Settings
+from agentkit.errors import AgentkitError, LocalProtocolError, RemoteProtocolError
+from agentkit.events import AnyServerSession, AnySettings, FunctionTool, Settings, ToolDefinition
 from agentkit.session.listening import Listening
+from agentkit.session.updates import UpdateWaiter
 from agentkit.tools import Tool, Toolset
 
 UPDATE_SECONDS = 10.0
@@ -28,7 +29,7 @@ class Offering(Listening):
 
         Raises:
             ServerError: The server refused them; ``param`` names the field.
-            RemoteProtocolError: The server did not answer in time.
+            RemoteProtocolError: The server did not answer in time; where they are still to be sent, they are not.
         """
         await self._update(settings, timeout)
 
@@ -39,8 +40,25 @@ class Offering(Listening):
             with self._updates.patience(seconds, "session.updated"):
                 await self._command(self._core.update(settings, event_id))
                 await waiter.wait()
-        finally:
+        except RemoteProtocolError:
+            self._core.settings.withdraw(event_id)
+            if self._core.recovery.away:
+                self._updates.forget(event_id)
+            else:
+                self.start_soon(self._answered_late, waiter)
+            raise
+        except BaseException:
             self._updates.forget(event_id)
+            raise
+
+    async def _answered_late(self, waiter: UpdateWaiter) -> None:
+        """Declare the tools that there are, where the server has confirmed after all what was taken back."""
+        try:
+            await waiter.wait()
+        except AgentkitError:  # it was refused, or the session is over
+            return
+        if isinstance(self.settings, Settings):
+            await self.update(Settings(tools=self._declarations()))
 
     # Tools
 
@@ -123,18 +141,21 @@ class Offering(Listening):
         before = dict(ours.tools)
         wanted = dict(change(before))
         ours.tools = dict(wanted)
-        ours.offered |= wanted.keys()
-        declared = self.settings.tools if isinstance(self.settings, Settings) else None
-        foreign = [tool for tool in declared or () if getattr(tool, "name", None) not in ours.offered]
         try:
             with self._before_next_response():
-                await self.update(Settings(tools=(*self.tool_definitions(), *foreign)))
+                await self.update(Settings(tools=self._declarations()))
         except AgentkitError:  # a caller who is cancelled has asked all the same
             # only what this call did is undone: another one may have come meanwhile
             for name in wanted.keys() - before.keys():
                 ours.tools.pop(name, None)
             ours.tools.update({name: tool for name, tool in before.items() if wanted.get(name) is not tool})
             raise
+
+    def _declarations(self) -> tuple[ToolDefinition, ...]:
+        """Return our tools, and what else is declared."""
+        declared = self._core.settings.tools()
+        foreign = [tool for tool in declared if getattr(tool, "name", None) not in self.calls.offered]
+        return (*self.tool_definitions(), *foreign)
 
     @contextmanager
     def _before_next_response(self) -> Iterator[None]:
@@ -150,13 +171,24 @@ class Offering(Listening):
 
     def tools_changed(self, toolset: Toolset) -> None:
         """Take over the tools that a toolset gives now, before the next response."""
+        if self.ended is not None:
+            return
         held = ExitStack()
         held.enter_context(self._before_next_response())
+        self._changed_toolsets.add(toolset)
         self.start_soon(self._take_over, toolset, held)
 
     async def _take_over(self, toolset: Toolset, held: ExitStack) -> None:
+        with held:
+            async with self._taking_over:
+                if toolset in self._changed_toolsets:  # else one that waited before has taken over this change too
+                    self._changed_toolsets.discard(toolset)
+                    await self._take_over_now(toolset)
+
+    async def _take_over_now(self, toolset: Toolset) -> None:
+        before = self._of_toolsets.get(toolset, frozenset())
+
         def taken_over(tools: Tools) -> Tools:
-            before = self._of_toolsets.get(toolset, frozenset())
             kept = {name: tool for name, tool in tools.items() if name not in before}
             given = {tool.name: tool for tool in toolset.tools()}
             for name in kept.keys() & given.keys():
@@ -167,8 +199,15 @@ class Offering(Listening):
             self._of_toolsets[toolset] = frozenset(given)
             return {**kept, **given}
 
-        with held:
-            await self._change_tools(taken_over)
+        while True:
+            try:
+                await self._change_tools(taken_over)
+            except AgentkitError as exc:
+                self._of_toolsets[toolset] = before
+                if self.ended is None and self._core.recovery.away and isinstance(exc, RemoteProtocolError):
+                    continue  # the next connection is asked, whenever it comes
+                raise
+            return
 
 
 def _known(name: str, tools: Tools) -> None:

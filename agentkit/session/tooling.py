@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, cast
+
+import anyio
 
 from agentkit.errors import ToolError
 from agentkit.events import (
@@ -27,7 +28,8 @@ from agentkit.protocol import (
 )
 from agentkit.session.approvals import Approvals
 from agentkit.session.call_tasks import CallTasks
-from agentkit.session.calls import OVERDUE, Calls, Outcome
+from agentkit.session.called import Outcome
+from agentkit.session.calls import OVERDUE, Calls
 from agentkit.session.limits import SessionLimits
 from agentkit.session.ways import Ways
 from agentkit.tools import Reporter, Tool, ToolCall, ToolContext, Toolset
@@ -82,6 +84,9 @@ class Tooling(Ways):
         """When the tools began that the server runs."""
         self._of_toolsets: dict[Toolset, frozenset[str]] = {}
         """The names of the tools that each toolset gives."""
+        self._changed_toolsets: set[Toolset] = set()
+        """Toolsets whose change waits to be taken over."""
+        self._taking_over = anyio.Lock()
 
     def _effects_at_once(self) -> dict[type[Effect], Callable[[Any], None]]:
         return {
@@ -108,7 +113,7 @@ class Tooling(Ways):
 
     def _start_tool(self, start: StartTool) -> None:
         if self.ended is None and self._tasks is not None:
-            self._call_tasks.start(start.name, partial(self.calls.run, start))
+            self._call_tasks.start(start.name, self.calls.begin(start))
 
     async def _call_begun(self, call_id: str) -> None:
         """A call begins whose turn goes on without it."""

@@ -20,6 +20,10 @@ class ToolCall(Struct, frozen=True, kw_only=True):
     item_id: str | None = None
     response_id: str | None = None
 
+    def __repr__(self) -> str:
+        # Without the arguments, some of which may be secret.
+        return f"ToolCall(call_id={self.call_id!r}, name={self.name!r})"
+
 
 class SessionHandle(Protocol):
     """The part of a session that a tool may use.
@@ -98,7 +102,7 @@ class ToolContext(Struct, frozen=True, kw_only=True):
             done: From 0 to 1, where that is known.
         """
         if self.reporter is not None:
-            self.reporter.tell(Progress(message=message, done=done))
+            self.reporter.tell(Progress(message=str(message), done=None if done is None else float(done)))
 
     def tell_partial(self, value: object) -> None:
         """Tell a partial result, as what an async generator yields."""

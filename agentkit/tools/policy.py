@@ -26,7 +26,9 @@ soon as it is in; ``silent``: none, the model knows it when it speaks next.
 """
 
 Mode: TypeAlias = Literal["never", "ask", "always_ask_once"]
-"""``ask``: before each call; ``always_ask_once``: before the first call, whose approval holds for the session."""
+"""``ask``: before each call; ``always_ask_once``: before the first call, whose approval holds for the session, which no
+``dangerous`` tool can say.
+"""
 
 Otherwise: TypeAlias = Literal["reject", "approve"]
 """What happens where nobody decides in time."""
@@ -91,7 +93,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     approve: Approval | None = None
     """Who has to agree to a call; None asks for ``dangerous`` tools only."""
     concurrency: int | None = None
-    """How many of its calls may run at once in a session."""
+    """How many of its calls may run at once in a session; what goes on in a thread after its time is not counted."""
     on_interrupt: OnInterrupt = "finish"
     """What becomes of a call that runs when the user cuts the agent off."""
     reply: Reply = "wait"
@@ -105,7 +107,10 @@ class Policy(Struct, frozen=True, kw_only=True):
     max_result_bytes: int | None = None
     """How much UTF-8 of a result the model is told; None leaves it to the session."""
     secret: frozenset[str] = frozenset()
-    """The arguments that are shown to nobody but the body."""
+    """The arguments that are masked in events about tools, logs, recordings and traces.
+
+    The conversation's own items have them, as the server and the model do; so have its exports and snapshots.
+    """
 
     def __post_init__(self) -> None:
         _check("effects", self.effects, Effects)
@@ -123,7 +128,9 @@ class Policy(Struct, frozen=True, kw_only=True):
             raise TypeError('retries need a tool that may run twice: say effects="reads" or idempotent=True')
         if self.effects == "dangerous" and self.approve is not None:
             if self.approve.mode != "ask":
-                raise TypeError('a dangerous tool is asked for before each call: say approve="ask", or effects="writes"')
+                raise TypeError(
+                    'a dangerous tool is asked for before each call: say approve="ask", or effects="writes"'
+                )
             if self.approve.otherwise == "approve":
                 raise TypeError('a dangerous tool never runs because nobody answered: say otherwise="reject"')
 
@@ -152,6 +159,8 @@ class Policy(Struct, frozen=True, kw_only=True):
         approve, secret = values["approve"], values["secret"]
         if isinstance(approve, str):
             values["approve"] = Approval(mode=approve)  # type: ignore[arg-type]  # its own check
+        elif not (approve is None or isinstance(approve, Approval)):
+            raise TypeError(f"approve is {approve!r}, and must be one of {', '.join(get_args(Mode))}, or an Approval")
         if isinstance(secret, str):
             raise TypeError("secret must be several names, not one str")
         values["secret"] = frozenset(secret)

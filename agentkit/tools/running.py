@@ -102,7 +102,7 @@ def longest(seconds: float, retries: int) -> float:
     return seconds * (retries + 1) + sum(map(_wait, range(1, retries + 1)))
 
 
-async def worth_another_try(name: str, result: ToolResult, attempt: int) -> bool:
+async def worth_another_try(body: Body, result: ToolResult, attempt: int) -> bool:
     """Tell whether a body should run again, after waiting a while where it should.
 
     A ToolError is its author's answer to the model, so it stands, unless it says ``retry``.
@@ -112,7 +112,8 @@ async def worth_another_try(name: str, result: ToolResult, attempt: int) -> bool
         result.status == "error" and (error.retry if isinstance(error, ToolError) else True)
     )
     if failed:
-        logger.info("tool %s is run again after try %d: %s", name, attempt, result.output)
+        said = hidden(result.output, body.secrets)
+        logger.info("tool %s is run again after try %d: %s", body.name, attempt, said)
         await anyio.sleep(_wait(attempt))
     return failed
 

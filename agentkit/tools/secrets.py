@@ -19,17 +19,25 @@ def canonical(raw: str) -> str:
         return raw
 
 
-def masked(raw: str, secret: Collection[str]) -> str:
-    """Return arguments as they may be shown."""
+def masked(raw: str, secret: Collection[str], known: Collection[str] | None = None) -> str:
+    """Return arguments as they may be shown.
+
+    Args:
+        raw: As JSON.
+        secret: Which of them are secret.
+        known: All that there are, where another may be a misspelt secret one, and so is not shown either.
+    """
     if not secret:
         return raw
     try:
         arguments = read_arguments(raw)
     except ToolArgumentsError:
         return MASK
-    return json.dumps(
-        {name: MASK if name in secret else value for name, value in arguments.items()}, ensure_ascii=False
-    )
+    shown = {
+        name: MASK if name in secret or (known is not None and name not in known) else value
+        for name, value in arguments.items()
+    }
+    return json.dumps(shown, ensure_ascii=False)
 
 
 def unmasked(changed: str, original: str, secret: Collection[str]) -> str:

@@ -25,7 +25,7 @@ from agentkit.tools.output import MAX_OUTPUT_BYTES
 from agentkit.tools.policy import Policy, PolicyOptions
 from agentkit.tools.results import ToolResult
 from agentkit.tools.schema import Schema
-from agentkit.tools.secrets import secret_values
+from agentkit.tools.secrets import masked, secret_values
 from agentkit.tools.signature import (
     Parameters,
     describe,
@@ -179,6 +179,11 @@ class Tool(Struct, Generic[P, R], frozen=True, kw_only=True, eq=False, dict=True
             policy=_policy(self.name, self.policy, policy),
         )
 
+    def masked(self, raw_arguments: str) -> str:
+        """Return the arguments of a call as they may be shown: ``***`` stands for those that are secret."""
+        secret = self.policy.secret
+        return masked(raw_arguments, secret, frozenset(_properties(self.parameters))) if secret else raw_arguments
+
     def bind(self, raw_arguments: str) -> dict[str, object]:
         """Check and convert the arguments of a call; what is left out is left to the function's defaults.
 
@@ -262,7 +267,7 @@ class Tool(Struct, Generic[P, R], frozen=True, kw_only=True, eq=False, dict=True
                 secrets=secrets,
             )
             result = await run_body(body, limits)
-            if attempt > policy.retries or not await worth_another_try(self.name, result, attempt):
+            if attempt > policy.retries or not await worth_another_try(body, result, attempt):
                 return result
             attempt += 1
             context = msgspec.structs.replace(context, attempt=attempt)

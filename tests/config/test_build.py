@@ -287,3 +287,17 @@ def test_wrong_values_names_and_options_are_all_found_in_one_pass_in_the_order_o
 def test_a_missing_optional_tool_is_a_warning_beside_other_errors() -> None:
     _, diagnostics = build(BASE + "sesion: {}\ntools: [{use: nothing, optional: true}]\n")
     assert [(each.code, each.severity) for each in diagnostics] == [("AK101", "error"), ("AK201", "warning")]
+
+
+@pytest.mark.parametrize(
+    "item, severity",
+    [
+        ("{use: nothing, optional: true}", "warning"),
+        ("{use: greet, with: {wrod: hi}, optional: true}", "error"),
+        ("{use: greet, with: {pause: 5}, optional: true}", "error"),
+    ],
+)
+def test_an_optional_tool_may_be_missing_but_not_be_written_wrongly(item: str, severity: str) -> None:
+    agent, (found, *_) = build(f"{BASE}tools:\n  - {item}\n")
+    assert found.severity == severity
+    assert (agent is None) == (severity == "error")

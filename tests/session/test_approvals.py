@@ -91,8 +91,12 @@ async def test_the_arguments_may_be_changed_and_are_checked_as_the_models_are() 
         with pytest.raises(agentkit.ToolArgumentsError, match="to: missing"):
             session.approvals.approve("c", arguments={"txt": "hi"})
         assert len(session.approvals.pending) == 1
-        session.approvals.approve("c", arguments={"to": "bob@example.org", "text": "hi"})
-        assert await output(server) == "sent"
+        with session.subscribe(ApprovalDecided) as decisions:
+            session.approvals.approve("c", arguments={"to": "bob@example.org", "text": "hi"})
+            assert await output(server) == "sent"
+            decided = await anext(decisions)
+        assert decided.edited
+        assert json.loads(decided.arguments or "") == {"to": "bob@example.org", "text": "hi"}
     assert mail.sent == [{"to": "bob@example.org", "text": "hi"}]
 
 

@@ -4,9 +4,19 @@ from typing import Any
 
 import anyio
 import pytest
+from trio.testing import MockClock
 
 import agentkit
-from agentkit.events import ApprovalRequested, ServerMcpTool, ToolFinished, ToolStarted, TranscriptionSettings
+from agentkit import Reconnect
+from agentkit.events import (
+    ApprovalRequested,
+    Reconnected,
+    ServerMcpTool,
+    ToolFinished,
+    ToolStarted,
+    TranscriptionSettings,
+    TurnCompleted,
+)
 from agentkit.testing import FakeServer
 
 pytestmark = pytest.mark.anyio
@@ -101,3 +111,42 @@ async def test_a_call_that_failed_is_told_as_one() -> None:
             await server.emit("conversation.item.done", item={**CALL, "error": "no such page"})
             finished = await anext(events)
             assert (finished.status, finished.output, str(finished.error)) == ("error", "no such page", "no such page")
+
+
+async def test_an_approved_call_that_was_lost_with_its_connection_is_told_to_the_model() -> None:
+    server = FakeServer()
+    async with agentkit.open(server, tools=[DOCS], reconnect=Reconnect(first_wait=0.0)) as session:
+        with session.subscribe(ApprovalRequested, Reconnected, TurnCompleted) as events, anyio.fail_after(5):
+            await server.emit("response.created", response={"id": "r1", "output": []})
+            await server.emit("response.output_item.added", response_id="r1", item=REQUEST)
+            await server.emit("response.done", response={"id": "r1", "status": "completed", "output": []})
+            assert isinstance(await anext(events), ApprovalRequested)
+            session.approvals.approve("q1")
+            assert (await server.next("conversation.item.create"))["item"]["approve"] is True
+            await server.drop()
+            assert isinstance(await anext(events), Reconnected)
+            item = (await server.next("conversation.item.create"))["item"]
+            await server.next("response.create")
+            await server.says("r2", "I do not know whether it was done.")
+            turn = await anext(events)
+            assert isinstance(turn, TurnCompleted)
+    assert item["role"] == "system"
+    assert 'docs.find was approved to be called with {"q": 1}' in item["content"][0]["text"]
+    assert turn.tool_calls == 0
+
+
+@pytest.mark.parametrize("anyio_backend", [("trio", {"clock": MockClock(autojump_threshold=0)})], ids=["trio"])
+async def test_a_call_whose_end_is_never_told_finishes_with_an_error() -> None:
+    server = FakeServer()
+    async with agentkit.open(server, tools=[DOCS]) as session:
+        with session.subscribe(ToolStarted, ToolFinished, TurnCompleted) as events:
+            await server.emit("response.created", response={"id": "r1", "output": []})
+            await server.emit("response.output_item.added", response_id="r1", item=CALL)
+            await server.emit("response.mcp_call.in_progress", item_id="m1", output_index=0)
+            await server.emit("response.done", response={"id": "r1", "status": "completed", "output": []})
+            started, finished, turn = [await anext(events) for _ in range(3)]
+    assert isinstance(started, ToolStarted)
+    assert isinstance(finished, ToolFinished)
+    assert isinstance(turn, TurnCompleted)
+    assert (finished.call_id, finished.name, finished.status) == ("m1", "docs.find", "error")
+    assert "has not told the end of the call of docs.find" in finished.output

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 import agentkit
-from agentkit import ConfigError, Local, Settings, Snapshot, ToolContext
+from agentkit import ConfigError, Local, NextCall, Settings, Snapshot, ToolCall, ToolContext, ToolResult
 from agentkit.events import (
     Event,
     FunctionCallItem,
@@ -202,6 +202,92 @@ async def test_a_call_that_cannot_be_written_down_does_not_run(path: Path, monke
     assert finished.status == "refused"
     assert (notice.code, notice.level) == ("journal_failed", "error")
     assert "No space left" in notice.message
+
+
+def short(monkeypatch: pytest.MonkeyPatch, missing: int) -> None:
+    """Let the next write to the journal leave its last bytes out, as a disk that is full does."""
+    write = os.write
+
+    def once(file: int, data: bytes) -> int:
+        monkeypatch.setattr("agentkit.session.journal.os.write", write)
+        return write(file, data[: len(data) - missing])
+
+    monkeypatch.setattr("agentkit.session.journal.os.write", once)
+
+
+class Short(agentkit.Middleware):
+    """Lets the line of the first call be cut short."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, missing: int) -> None:
+        self._monkeypatch = monkeypatch
+        self._missing = missing
+
+    async def wrap_tool_call(self, call: ToolCall, call_next: NextCall) -> ToolResult:
+        if call.call_id == "c1":
+            short(self._monkeypatch, self._missing)
+        return await call_next(call)
+
+
+async def called_twice(path: Path, short: Short) -> tuple[list[str], list[str]]:
+    """Have two calls of which the first is cut short in the journal; return how they ended, and the bodies that ran."""
+    runs: list[str] = []
+
+    @agentkit.tool
+    async def act(number: int, context: ToolContext) -> None:
+        """Do something."""
+        runs.append(context.call.call_id)
+
+    server = FakeServer()
+    ends: list[str] = []
+    async with agentkit.open(server, tools=[act], middleware=[short], journal=path) as session:
+        with session.subscribe(ToolFinished) as finished, anyio.fail_after(PATIENCE):
+            for number in (1, 2):
+                await server.calls(f"r{number}", **{f"c{number}": ("act", f'{{"number": {number}}}')})
+                ends.append((await anext(finished)).status)
+    return ends, runs
+
+
+def calls_on_disk(path: Path) -> list[bytes]:
+    """Return the lines of calls that are whole."""
+    return [line for line in path.read_bytes().splitlines() if line.startswith(b'{"call"') and line.endswith(b"}}")]
+
+
+@pytest.mark.parametrize("missing", [2, 30])
+async def test_a_call_that_is_written_down_in_part_does_not_run_and_the_next_line_is_whole(
+    path: Path, monkeypatch: pytest.MonkeyPatch, missing: int
+) -> None:
+    ends, runs = await called_twice(path, Short(monkeypatch, missing))
+    assert (ends, runs) == (["refused", "ok"], ["c2"])
+    assert len(calls_on_disk(path)) == 1
+    assert [item.call_id for item in items(path)] == ["c1", "c2", "c2"]  # the model's calls, and one outcome
+
+
+async def test_a_line_that_misses_nothing_but_its_end_is_whole(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ends, runs = await called_twice(path, Short(monkeypatch, 1))
+    assert (ends, runs) == (["ok", "ok"], ["c1", "c2"])
+    assert [next(iter(line)) for line in lines(path) if "call" in line or "outcome" in line] == ["call", "outcome"] * 2
+
+
+async def test_a_journal_whose_first_line_is_cut_short_is_told_before_anything_is_dialled(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short(monkeypatch, 3)
+    with pytest.raises(ConfigError, match=r"journal cannot write .* only 5 of 7 bytes"):
+        async with agentkit.open(FakeServer(), journal=path):
+            pass
+
+
+async def test_a_call_that_a_guard_refuses_is_on_disk_with_that_outcome(path: Path) -> None:
+    class Guard(agentkit.Middleware):
+        async def wrap_tool_call(self, call: ToolCall, call_next: NextCall) -> ToolResult:
+            return ToolResult.refused("not today")
+
+    server = FakeServer()
+    async with agentkit.open(server, tools=[transfer], guards=[Guard()], journal=path) as session:
+        await called(server, session)
+    _, output = items(path)
+    assert isinstance(output, FunctionCallOutputItem)
+    assert "not today" in output.output
 
 
 async def test_a_place_that_cannot_be_written_is_told_before_anything_is_dialled(tmp_path: Path) -> None:

@@ -16,8 +16,22 @@ if TYPE_CHECKING:
     from agentkit.protocol.core import Core
 
 _LOST = "its outcome is not known: the connection was lost before it came"
+_DOUBT = "Do not assume that it was done, nor that it was not."
 KINDS = (e.McpCallItem, e.McpApprovalRequestItem)
 """The items that are looked at here."""
+
+
+class HostedRequest:
+    """One call that the server asks to be allowed."""
+
+    __slots__ = ("due", "item", "response_id")
+
+    def __init__(self, item: e.McpApprovalRequestItem, response_id: str | None) -> None:
+        self.item = item
+        self.response_id = response_id
+        """The response whose turn waits for it; None where no event said which."""
+        self.due = False
+        """Whether it was approved, and its call has not come."""
 
 
 class HostedCall:
@@ -44,8 +58,8 @@ class Hosted:
     def __init__(self, core: "Core") -> None:
         self._core = core
         self._calls: dict[str, HostedCall] = {}
-        self._asked: dict[str, str | None] = {}
-        """Approval requests, each with the response whose turn waits for it."""
+        self._asked: dict[str, HostedRequest] = {}
+        """The approval requests of this connection, by item id."""
 
     def item(self, state: ItemState, response: ActiveResponse | None) -> list[Effect]:
         """Take an item of a server's tool, as often as it is told."""
@@ -60,19 +74,21 @@ class Hosted:
         item_id = item.id or ""
         if item_id in self._asked:
             return []
-        self._asked[item_id] = self._wait(item_id, response)
+        self._asked[item_id] = HostedRequest(item, self._wait(item_id, response))
         return [AskForServer(item_id, item.server_label, item.name, item.arguments)]
 
     def decided(self, item_id: str, *, approved: bool, reason: str) -> list[Effect]:
         """Answer a server's request."""
-        if item_id not in self._asked:
+        asked = self._asked.get(item_id)
+        if asked is None:
             message = "the server asked for this approval on a connection that was lost, so nothing was answered"
             return [Emit(e.Notice(code="approval_lost", message=message))]
         answer = e.McpApprovalResponseItem(approval_request_id=item_id, approve=approved, reason=reason or None)
         effects: list[Effect] = [Propose(e.ConversationItemCreate(item=answer))]
         if approved:
+            asked.due = True
             return [*effects, StartTimer(f"mcp {item_id}", patience.SERVER_CALL_SECONDS)]
-        return effects + self._over(item_id, self._asked.get(item_id), speaks=True)
+        return effects + self._over(item_id, asked.response_id, speaks=True)
 
     # Calls
 
@@ -81,11 +97,13 @@ class Hosted:
         call = self._calls.get(item_id)
         effects: list[Effect] = []
         if call is None:
-            asked = item.approval_request_id
-            waiting = self._find(self._asked.get(asked or ""))
-            call = self._calls[item_id] = HostedCall(item, self._wait(item_id, response or waiting))
-            if asked is not None and waiting is not None:
-                waiting.outstanding.discard(asked)
+            asked = self._asked.get(item.approval_request_id or "")
+            waiting = self._find(asked.response_id) if asked is not None else None
+            call = self._calls[item_id] = HostedCall(item, self._wait(item_id, response or waiting, call=True))
+            if asked is not None:
+                asked.due = False
+            if waiting is not None:
+                waiting.outstanding.discard(item.approval_request_id or "")
             effects.append(StartTimer(f"mcp {item_id}", patience.SERVER_CALL_SECONDS))
         call.arguments = item.arguments or call.arguments
         if item.output is not None or item.error is not None:
@@ -131,15 +149,18 @@ class Hosted:
             what, response_id = f"call of {call.label}.{call.name}", call.response_id
             call.ended = True
         else:
-            what, response_id = "approved call", self._asked.get(item_id)
+            asked = self._asked.get(item_id)
+            what, response_id = "approved call", asked.response_id if asked is not None else None
             waiting = self._find(response_id)
             if waiting is None or item_id not in waiting.outstanding:
                 return []
         message = f"the server has not told the end of the {what} for {patience.SERVER_CALL_SECONDS:g} s"
-        return [
-            Emit(e.Notice(code="mcp_call_lost", message=f"{message}; it is not waited for any more")),
-            *self._over(item_id, response_id, speaks=False),
+        effects: list[Effect] = [
+            Emit(e.Notice(code="mcp_call_lost", message=f"{message}; it is not waited for any more"))
         ]
+        if call is not None and call.begun:
+            effects.append(ServerCallEnded(call.id, f"{call.label}.{call.name}", "", message))
+        return effects + self._over(item_id, response_id, speaks=False)
 
     def _begin(self, call: HostedCall) -> list[Effect]:
         if call.begun:
@@ -164,8 +185,11 @@ class Hosted:
         No client can put such a call into a conversation, so the next connection is told of it in words.
         """
         effects: list[Effect] = []
-        over = list(self._asked.items())
-        self._asked.clear()
+        asked, self._asked = self._asked, {}
+        over = [(item_id, request.response_id) for item_id, request in asked.items()]
+        for item in (request.item for request in asked.values() if request.due):
+            what = f"The tool {item.server_label}.{item.name} was approved to be called with {item.arguments or '{}'}"
+            effects.append(_tell(f"{what} before; {_LOST}. {_DOUBT}"))
         for call in self._calls.values():
             if not call.ended:
                 call.ended = True
@@ -174,8 +198,7 @@ class Hosted:
                     effects.append(ServerCallEnded(call.id, f"{call.label}.{call.name}", "", _LOST))
             if not call.retold:
                 call.retold = True
-                message = e.MessageItem(role="system", content=(e.InputText(text=self._in_words(call)),))
-                effects.append(Propose(e.ConversationItemCreate(item=message)))
+                effects.append(_tell(self._in_words(call)))
         for item_id, response_id in over:
             response = self._find(response_id)
             if response is not None and item_id in response.outstanding and response.turns:
@@ -187,7 +210,7 @@ class Hosted:
         item = state.base if state is not None and isinstance(state.base, e.McpCallItem) else None
         what = f"The tool {call.label}.{call.name} was called with {call.arguments or '{}'} before"
         if item is None or (item.output is None and item.error is None):
-            return f"{what}; {_LOST}. Do not assume that it was done, nor that it was not."
+            return f"{what}; {_LOST}. {_DOUBT}"
         return f"{what}, and gave: {item.output if item.error is None else item.error}"
 
     # Turns
@@ -195,12 +218,12 @@ class Hosted:
     def _find(self, response_id: str | None) -> ActiveResponse | None:
         return self._core.responses.find(response_id) if response_id is not None else None
 
-    def _wait(self, item_id: str, response: ActiveResponse | None) -> str | None:
+    def _wait(self, item_id: str, response: ActiveResponse | None, *, call: bool = False) -> str | None:
         """Let a response's turn wait for something of the server's; return the response's id."""
         if response is None:
             return None
         response.outstanding.add(item_id)
-        for turn in response.turns:
+        for turn in response.turns if call else ():
             turn.calls.append(item_id)
         return response.id
 
@@ -213,3 +236,8 @@ class Hosted:
         response.outstanding.discard(item_id)
         response.calls += speaks
         return responses.settle(response)
+
+
+def _tell(text: str) -> Effect:
+    """Let the model know something of a call that no client can put into a conversation."""
+    return Propose(e.ConversationItemCreate(item=e.MessageItem(role="system", content=(e.InputText(text=text),))))

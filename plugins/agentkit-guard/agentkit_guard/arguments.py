@@ -9,14 +9,15 @@ import html
 import json
 import re
 from collections.abc import Callable, Iterator
-from itertools import islice
 from typing import Final, NoReturn
 from urllib.parse import unquote
 
 DEPTH: Final = 3
 """How many encodings within each other are looked through."""
-READINGS: Final = 200
-"""How many readings of one text are looked at."""
+MOST: Final = 1 << 17
+"""Characters of readings of one text that are looked at; a text that has more cannot be looked through."""
+PLAIN: Final = 32
+"""What a reading costs beside its characters."""
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_\-]{8,}={0,2}")
 _ESCAPES: Final = re.compile(r"\\u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})")
 
@@ -130,17 +131,32 @@ def unescaped(text: str) -> str:
 
 
 def readings(text: str) -> Iterator[str]:
-    """Yield what a text may stand for, where it is encoded: in URLs, HTML, JSON, base64, escapes; the first of many."""
-    return islice(_readings(text, DEPTH), READINGS)
+    """Yield what a text may stand for, where it is encoded: in URLs, HTML, JSON, base64, escapes.
+
+    Raises:
+        ValueError: It stands for more than can be looked through, or its encodings are within each other too deep.
+    """
+    seen, todo, cost = {text}, [(text, 0)], 0
+    while todo:
+        outer, depth = todo.pop()
+        for inner in _decoded(outer):
+            if inner in seen:
+                continue
+            seen.add(inner)
+            cost += len(inner) + PLAIN
+            if cost > MOST:
+                raise ValueError("more is encoded in them than can be looked through")
+            if depth == DEPTH:
+                raise ValueError("their encodings are within each other too deep")
+            yield inner
+            todo.append((inner, depth + 1))
 
 
-def _readings(text: str, depth: int) -> Iterator[str]:
-    if depth == 0 or len(text) > 1 << 20:
-        return
-    found = {unquote(text), html.unescape(text), unescaped(text), *_from_json(text), *_from_base64(text)}
-    for each in found - {text}:
-        yield each
-        yield from _readings(each, depth - 1)
+def _decoded(text: str) -> Iterator[str]:
+    for decode in (unquote, html.unescape, unescaped):
+        yield decode(text)
+    yield from _from_json(text)
+    yield from _from_base64(text)
 
 
 def _from_json(text: str) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import ClassVar, Final, TypeAlias
 
 import anyio
 import msgspec
+from msgspec.structs import replace
 
 from agentkit import Duration, Middleware, Next, NextCall, ToolCall, ToolResult, on
 from agentkit.events import (
@@ -22,6 +23,8 @@ from agentkit.events import (
 )
 from agentkit_guard.reacting import SAY_SECONDS, Remembered, is_saying
 
+GOODBYE: Final = "agentkit_goodbye"
+"""Key of ``metadata`` by which the goodbye is known from what the server begins by itself."""
 _MILLION: Final = 1_000_000
 _Reached: TypeAlias = Callable[[str, str], None]
 
@@ -89,15 +92,15 @@ def cost_of(usage: Usage, rates: Rates) -> float:
     given, made = usage.input_token_details, usage.output_token_details
     heard, read = _kinds(given)
     spoken, written = _kinds(made)
-    again = (given.cached_tokens if given is not None else None) or 0
+    again = _count(given.cached_tokens if given is not None else None)
     of_cached = (given.cached_tokens_details if given is not None else None) or {}
-    heard_again = min(of_cached.get("audio_tokens") or 0, heard, again)
+    heard_again = min(_count(of_cached.get("audio_tokens")), heard, again)
     read_again = min(again - heard_again, read)
     total = (read - read_again) * rates.input + read_again * cached
     total += (heard - heard_again) * audio_in + heard_again * cached_audio
     total += written * rates.output + spoken * audio_out
-    unknown_in = max(0, (usage.input_tokens or 0) - heard - read)
-    unknown_out = max(0, (usage.output_tokens or 0) - spoken - written)
+    unknown_in = max(0, _count(usage.input_tokens) - heard - read)
+    unknown_out = max(0, _count(usage.output_tokens) - spoken - written)
     return (total + unknown_in * max(rates.input, audio_in) + unknown_out * max(rates.output, audio_out)) / _MILLION
 
 
@@ -105,9 +108,12 @@ def _kinds(details: UsageDetails | None) -> tuple[int, int]:
     """Return tokens of audio, and of text and images."""
     if details is None:
         return 0, 0
-    audio = details.audio_tokens or 0
-    text = (details.text_tokens or 0) + (details.image_tokens or 0)
-    return audio, text
+    return _count(details.audio_tokens), _count(details.text_tokens) + _count(details.image_tokens)
+
+
+def _count(tokens: int | None) -> int:
+    """Return a number of tokens as it counts; nobody gets any back."""
+    return max(0, tokens or 0)
 
 
 class Budget(Middleware):
@@ -129,8 +135,6 @@ class Budget(Middleware):
         self._counted = Remembered()
         self._warned: set[str] = set()
         self._stopped: str | None = None
-        self._goodbyes = 0
-        """Goodbyes that were asked for and have not begun."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -150,10 +154,9 @@ class Budget(Middleware):
     async def done(self, event: ResponseDone, call_next: Next[ResponseDone]) -> None:
         """A response is over, with its tokens."""
         response = event.response
-        if self._counted.note(response.id or f"unnamed {len(self._counted)}") and response.usage is not None:
+        if (response.id is None or self._counted.note(response.id)) and response.usage is not None:
             usage = response.usage
-            total = usage.total_tokens
-            self.tokens += (usage.input_tokens or 0) + (usage.output_tokens or 0) if total is None else total
+            self.tokens += max(_count(usage.total_tokens), _count(usage.input_tokens) + _count(usage.output_tokens))
             if self._config.rates is not None:
                 self.cost += cost_of(usage, self._config.rates)
             self._look("tokens", self.tokens)
@@ -219,17 +222,16 @@ class Budget(Middleware):
     async def create_out(self, event: ResponseCreate, call_next: Next[ResponseCreate]) -> None:
         """A request for a response: none but the goodbye, once the budget is used up."""
         if self._stopped is not None:
-            if not is_saying(event, self._config.goodbye):
+            if event.response is None or not is_saying(event, self._config.goodbye):
                 return
-            self._goodbyes += 1
+            given = event.response.metadata
+            metadata = {**(given if isinstance(given, dict) else {}), GOODBYE: "true"}
+            event = replace(event, response=replace(event.response, metadata=metadata))
         await call_next(event)
 
     @on(ResponseCreated)
     async def begun(self, event: ResponseCreated, call_next: Next[ResponseCreated]) -> None:
-        """A response: one that the server makes by itself, once the budget is used up, is cancelled."""
-        if self._stopped is not None:
-            if self._goodbyes:
-                self._goodbyes -= 1
-            else:
-                self.session.start_soon(self.session.send, ResponseCancel(response_id=event.response.id))
+        """A response: any but the goodbye, once the budget is used up, is cancelled."""
+        if self._stopped is not None and GOODBYE not in (event.response.metadata or {}):
+            self.session.start_soon(self.session.send, ResponseCancel(response_id=event.response.id))
         await call_next(event)

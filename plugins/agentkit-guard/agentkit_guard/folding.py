@@ -3,6 +3,7 @@
 Rule: a fold looks at one character at a time, so folding a text in pieces gives the folded text.
 """
 
+import re
 import unicodedata
 from collections.abc import Callable
 from functools import lru_cache
@@ -26,7 +27,7 @@ class Folded(NamedTuple):
 
 def fold_text(text: str, fold: Fold) -> Folded:
     """Fold each character of a text."""
-    if text.isascii() and fold is clean:
+    if text.isascii() and fold is clean and not _CONTROL.search(text):
         return Folded(text.translate(_BLANKS), list(range(len(text) + 1)))
     pieces: list[str] = []
     places: list[int] = []
@@ -39,30 +40,38 @@ def fold_text(text: str, fold: Fold) -> Folded:
 
 
 _BLANKS: Final = str.maketrans("\t\n\r\v\f", "     ")
-_MARKS: Final = ((0x300, 0x36F), (0x1AB0, 0x1AFF), (0x1DC0, 0x1DFF), (0x20D0, 0x20FF), (0xFE20, 0xFE2F))
-_SELECTORS: Final = ((0xFE00, 0xFE0F), (0xE0100, 0xE01EF))
-_FILLERS: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
+_UNSEEN: Final = frozenset(("Cc", "Cf", "Mn", "Me"))
+"""Categories of what is not seen, or stands on another character."""
+_IGNORED: Final = ((0x180B, 0x180F), (0xFE00, 0xFE0F), (0xFFF0, 0xFFF8), (0xE0000, 0xE0FFF))
+"""What Unicode says is not shown where it is not known, some of it not assigned yet."""
+_FILLERS: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2065\u3164\uffa0")
 
 
 def _within(code: int, ranges: tuple[tuple[int, int], ...]) -> bool:
     return any(first <= code <= last for first, last in ranges)
 
 
+def is_unseen(character: str) -> bool:
+    """Tell whether a character is not seen by itself, or is a mark on another."""
+    code = ord(character)
+    return unicodedata.category(character) in _UNSEEN or character in _FILLERS or _within(code, _IGNORED)
+
+
 @lru_cache(maxsize=8192)
 def clean(character: str) -> str:
-    """Fold to what is written: no invisible characters or accents of their own, digits in ASCII, one kind of blank."""
-    if character.isspace() or character == "\u2800":
+    """Fold to what is written: no invisible characters or marks of their own, digits in ASCII, one kind of blank."""
+    category = unicodedata.category(character)
+    if (character.isspace() and not "\x1c" <= character <= "\x1f") or character == "\u2800":
         return " "
+    if is_unseen(character):
+        return ""
     if character.isascii():
         return character
-    category = unicodedata.category(character)
-    code = ord(character)
-    if category == "Cf" or character in _FILLERS or _within(code, _MARKS) or _within(code, _SELECTORS):
-        return ""
     if category == "Pd" or character in "\u2212\u2043":
         return "-"
-    if category == "Nd":
-        return str(unicodedata.decimal(character))
+    if category in ("Nd", "No") and (value := unicodedata.numeric(character)) in range(10):
+        return str(int(value))
     if character in _ENCLOSED:
         return _ENCLOSED[character]
     wide = unicodedata.normalize("NFKC", character)
@@ -73,14 +82,14 @@ def clean(character: str) -> str:
 def plain(character: str) -> str:
     """Fold case and accents as well."""
     parts = unicodedata.normalize("NFKD", clean(character)).casefold()
-    return "".join(each for each in parts if not _within(ord(each), _MARKS))
+    return "".join(each for each in parts if unicodedata.category(each) not in _UNSEEN)
 
 
 @lru_cache(maxsize=8192)
 def look(character: str) -> str:
     """Fold look-alikes of other alphabets to the Latin letters that they look like."""
     cleaned = unicodedata.normalize("NFKD", clean(character))
-    return "".join(plain(LOOK_ALIKES.get(each, each)) for each in cleaned if not _within(ord(each), _MARKS))
+    return "".join(plain(LOOK_ALIKES.get(each, each)) for each in cleaned if unicodedata.category(each) not in _UNSEEN)
 
 
 @lru_cache(maxsize=8192)

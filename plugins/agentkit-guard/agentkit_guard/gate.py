@@ -5,38 +5,63 @@ transcript, with its failure, or with the time for it.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import ClassVar, Final
+from typing import ClassVar, Final, NamedTuple, TypeVar
 
 import anyio
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from agentkit import AudioInput, AudioSettings, Middleware, Next, Settings, Timeout, TurnDetection, on
+from agentkit import (
+    AudioInput,
+    AudioSettings,
+    Middleware,
+    Next,
+    NextCall,
+    Settings,
+    Timeout,
+    ToolCall,
+    ToolResult,
+    TurnDetection,
+    on,
+)
 from agentkit.events import (
+    AnyItem,
     AnySettings,
     ConversationItemAdded,
     ConversationItemCreate,
     ConversationItemDeleted,
     ConversationItemInputAudioTranscriptionCompleted,
     ConversationItemInputAudioTranscriptionFailed,
+    ConversationUpdated,
     ErrorEvent,
+    Event,
     InputAudio,
     InputAudioBufferCommit,
     InputAudioBufferCommitted,
     InputText,
+    Interrupted,
+    ItemAppended,
+    ItemCompleted,
+    ItemEvent,
     MessageItem,
+    Reconnected,
     ResponseCancel,
     ResponseCreate,
     ResponseCreated,
+    ResponseEvent,
     SessionCreated,
     SessionUpdate,
     SessionUpdated,
     Transcription,
+    TurnCompleted,
+    UnknownEvent,
 )
+from agentkit_guard.early import Early
 from agentkit_guard.judging import ChecksConfig, Judge, Verdict
 from agentkit_guard.reacting import Remembered, Speaker, is_beside, is_saying, refusal
 from agentkit_guard.topic import MESSAGE
 
+E = TypeVar("E", bound=Event)
 COMMIT: Final = "commit "
 """How the names of commits begin whose items are not known yet."""
 
@@ -54,6 +79,15 @@ class GateConfig(ChecksConfig, frozen=True, kw_only=True):
     """What is said where there is no transcript; left out, nothing."""
     placeholder: str = "[removed]"
     """What goes to the server in the place of a typed message that may not pass."""
+
+
+class _Held(NamedTuple):
+    """A request for a response that waits."""
+
+    create: ResponseCreate
+    pass_on: Callable[[ResponseCreate], Awaitable[None]]
+    typed: bool
+    """Whether it is for the answer to what the user has typed."""
 
 
 class Gate(Middleware):
@@ -76,7 +110,10 @@ class Gate(Middleware):
         self._waiting: dict[str, bool] = {}
         """Items of the user that are not decided, and whether their transcript is there and being checked."""
         self._decided = Remembered()
-        self._held: list[tuple[ResponseCreate, Callable[[ResponseCreate], Awaitable[None]]]] = []
+        self._held: list[_Held] = []
+        self._typed = False
+        """Whether the next request is for the answer to what the user has typed, which has passed."""
+        self._early = Early()
         self._answers = True
         """Whether the server would answer by itself what it hears, had it not been told to wait."""
         self._asked_detection = False
@@ -154,14 +191,29 @@ class Gate(Middleware):
             asked = replace(asked, turn_detection=self._own)
         await self.session.update(Settings(audio=AudioSettings(input=asked)))
 
-    @on(ResponseCreated)
-    async def begun(self, event: ResponseCreated, call_next: Next[ResponseCreated]) -> None:
-        """A response: one in the conversation that begins while something waits has seen it, and is cancelled."""
-        response = event.response
-        is_beside = response.conversation_id is None and response.metadata
-        if self._waiting and not is_beside:
-            self.session.start_soon(self.session.send, ResponseCancel(response_id=response.id))
-        await call_next(event)
+    @on(ResponseEvent, ItemEvent)
+    async def said(self, event: E, call_next: Next[E]) -> None:
+        """What the agent says; a response that begins while something waits has seen it: nothing of it is let out."""
+        if isinstance(event, ResponseCreated) and self._early.begins(event.response, is_early=bool(self._waiting)):
+            self.session.start_soon(self.session.send, ResponseCancel(response_id=event.response.id))
+        if isinstance(event, ConversationItemAdded):
+            self._added(event.item)
+        shown = self._early.shown(event)
+        if shown is not None:
+            await call_next(shown)
+
+    @on(ConversationUpdated, ItemAppended, ItemCompleted, TurnCompleted, Interrupted, Reconnected, UnknownEvent)
+    async def told(self, event: E, call_next: Next[E]) -> None:
+        """What the engine tells of what the agent says."""
+        shown = self._early.shown(event)
+        if shown is not None:
+            await call_next(shown)
+
+    async def wrap_tool_call(self, call: ToolCall, call_next: NextCall) -> ToolResult:
+        """Refuse what a response calls that had seen what nobody has checked."""
+        if call.response_id in self._early.responses:
+            return ToolResult.refused("what the user said was not checked yet")
+        return await call_next(call)
 
     # What the user says
 
@@ -174,6 +226,7 @@ class Gate(Middleware):
     async def commit_out(self, event: InputAudioBufferCommit, call_next: Next[InputAudioBufferCommit]) -> None:
         """The application ends a turn of the user's: its item is waited for before anything is asked."""
         self._count += 1
+        self._typed = False
         self._wait_for(f"{COMMIT}{self._count}")
         await call_next(event)
 
@@ -196,13 +249,10 @@ class Gate(Middleware):
         self._commit_over()
         await call_next(event)
 
-    @on(ConversationItemAdded)
-    async def added(self, event: ConversationItemAdded, call_next: Next[ConversationItemAdded]) -> None:
-        """An item entered the conversation; one that was spoken waits as well."""
-        item = event.item
+    def _added(self, item: AnyItem) -> None:
+        """Note an item that entered the conversation; one that was spoken waits as well."""
         if isinstance(item, MessageItem) and item.role == "user" and item.id and _is_spoken(item):
             self._wait_for(item.id)
-        await call_next(event)
 
     @on(ConversationItemDeleted)
     async def deleted(self, event: ConversationItemDeleted, call_next: Next[ConversationItemDeleted]) -> None:
@@ -265,15 +315,19 @@ class Gate(Middleware):
 
     async def _refuse(self, item_id: str, message: str | None) -> None:
         """Take what was said out of the conversation, and say something instead."""
-        held = self._held if not self._waiting else []
-        if held:
-            self._held = []
+        held: list[_Held] = []
+        if not self._waiting:
+            held, self._held = self._held, []
         if not item_id.startswith(COMMIT):
             await self.session.delete_item(item_id)
-        if held and message:
-            create, pass_on = held[0]
-            await pass_on(refusal(create, message))
-        elif message:
+        answers = False
+        for each in held:
+            if each.typed:
+                await each.pass_on(each.create)
+            elif message:
+                answers = True
+                await each.pass_on(refusal(each.create, message))
+        if message and not answers:
             await self._speaker.say(message)
 
     async def _go_on(self, *, answer: bool = False) -> None:
@@ -283,8 +337,8 @@ class Gate(Middleware):
         held, self._held = self._held, []
         if not held and answer:
             await self.session.create_response()
-        for create, pass_on in held:
-            await pass_on(create)
+        for each in held:
+            await each.pass_on(each.create)
 
     # What the application sends
 
@@ -298,8 +352,9 @@ class Gate(Middleware):
         elif event.response is not None and isinstance(event.response.input, tuple):
             await call_next(event)  # it sees nothing of the conversation
             return
+        typed, self._typed = self._typed, False
         if self._waiting:
-            self._held.append((event, call_next))
+            self._held.append(_Held(event, call_next, typed))
         else:
             await call_next(event)
 
@@ -311,6 +366,7 @@ class Gate(Middleware):
             await call_next(event)
             return
         self._refused = None
+        self._typed = not _is_spoken(item)
         if _is_spoken(item):
             self._count += 1
             item = replace(item, id=item.id or f"gate_{self._count}")

@@ -16,6 +16,7 @@ from agentkit.events import (
     AnyItem,
     ContentPartEvent,
     ConversationItemDone,
+    ConversationItemRetrieved,
     ConversationUpdated,
     Event,
     Interrupted,
@@ -23,10 +24,9 @@ from agentkit.events import (
     ItemCompleted,
     ItemEvent,
     ItemView,
-    MessageItem,
-    OutputAudio,
+    MalformedEvent,
     OutputItemEvent,
-    OutputText,
+    Reconnected,
     ResponseContentPartDone,
     ResponseCreated,
     ResponseDone,
@@ -38,13 +38,15 @@ from agentkit.events import (
     ResponseOutputTextDelta,
     ResponseOutputTextDone,
     TurnCompleted,
+    UnknownEvent,
 )
+from agentkit_guard.arguments import texts_in
 from agentkit_guard.judging import ChecksConfig, Judge, Verdict
-from agentkit_guard.places import ChangedView, Where, change_item, change_part, changed
-from agentkit_guard.reacting import Remembered, Speaker
+from agentkit_guard.places import ChangedView, Where, change_item, change_part, changed, name_of, said_in, said_in_part
+from agentkit_guard.reacting import Remembered, Speaker, is_aside
 from agentkit_guard.sentences import last_end
 from agentkit_guard.topic import MESSAGE
-from agentkit_guard.waiting import Need, Spoken
+from agentkit_guard.waiting import Need, Spoken, found_across, said_before
 
 BEFORE: Final = 500
 """Characters before a stretch that a function or a model gets with it."""
@@ -98,6 +100,10 @@ class Hold(Middleware):
         """Responses that were stopped."""
         self._refusals = Remembered()
         """Responses that were begun to say something instead of another."""
+        self._beside = Remembered()
+        """Responses beside the conversation, which may go on while another begins."""
+        self._current: str | None = None
+        """The response in the conversation that is being made."""
         self._instead: str | None = None
         """What is said instead of what was stopped last."""
         self._turn: list[str] = []
@@ -111,26 +117,35 @@ class Hold(Middleware):
         parts = self._spoken.get(item_id)
         if parts is None:
             parts = self._spoken[item_id] = {}
-            self._turn.append(item_id)
+            if response_id is not None:
+                self._turn.append(item_id)
             if len(self._spoken) > ITEMS:
                 del self._spoken[next(iter(self._spoken))]
         spoken = parts.get(index)
         if spoken is None:
-            spoken = parts[index] = Spoken(self._judge.screen, response_id)
+            spoken = parts[index] = Spoken(self._judge.screen, response_id, item_id)
             if response_id in self._stopped:
                 spoken.stop()
+        spoken.response_id = spoken.response_id or response_id
         return spoken
 
-    def _item_texts(self, item: AnyItem, response_id: str | None) -> None:
-        """Take an item that is whole; its texts may be more than what came in deltas."""
-        if not isinstance(item, MessageItem) or item.role != "assistant" or not item.id:
-            return
-        for index, part in enumerate(item.content):
-            text = part.text if isinstance(part, OutputText) else None
-            if isinstance(part, OutputAudio):
-                text = part.transcript
-            if text:
-                self._text(item.id, index, response_id).become(text)
+    def _item_texts(self, item: AnyItem, response_id: str | None, *, of_response: bool = False) -> list[Spoken]:
+        """Take an item's texts, which may be more than what came in deltas, and return all that is known of it."""
+        name = name_of(item)
+        for index, text in said_in(item, whoever=of_response or name in self._spoken).items():
+            self._text(name, index, response_id).become(text)
+        return self._of_item(name)
+
+    def _loose(self, text: str) -> list[Spoken]:
+        """Return a text that belongs to no item, and has to pass as it is."""
+        if not text.strip():
+            return []
+        spoken = Spoken(self._judge.screen, self._current, None)
+        spoken.add(text)
+        spoken.final = True
+        if self._current in self._stopped:
+            spoken.stop()
+        return [spoken]
 
     def _over(self, texts: Iterable[Spoken], *, response_too: bool = False) -> None:
         """Note that no more of these texts will come."""
@@ -141,9 +156,18 @@ class Hold(Middleware):
     def _of_item(self, item_id: str | None) -> list[Spoken]:
         return list(self._spoken.get(item_id or "", {}).values())
 
+    def _of_message(self, spoken: Spoken) -> list[Spoken]:
+        return [part for _, part in sorted(self._spoken.get(spoken.item_id or "", {}).items())]
+
     def _of_response(self, response_id: str | None) -> list[Spoken]:
         texts = (spoken for parts in self._spoken.values() for spoken in parts.values())
         return [spoken for spoken in texts if spoken.response_id in (response_id, None)]
+
+    def _give_up(self) -> None:
+        """Stop the texts that no more will come of, for what they belonged to is gone."""
+        for spoken in [spoken for parts in self._spoken.values() for spoken in parts.values()]:
+            if not spoken.final and spoken.response_id not in self._beside:
+                spoken.stop()
 
     # What comes in
 
@@ -153,8 +177,10 @@ class Hold(Middleware):
         texts: list[Spoken] = []
         content, after = None, False
         match event:
-            case ResponseCreated() if self._speaker.is_speaking and event.response.id is not None:
-                self._refusals.note(event.response.id)
+            case ResponseCreated():
+                self._begin(event)
+                for item in event.response.output:
+                    texts += self._item_texts(item, event.response.id, of_response=True)
             case ResponseOutputTextDelta() | ResponseOutputAudioTranscriptDelta():
                 texts = [self._text(event.item_id, event.content_index, event.response_id)]
                 texts[0].add(event.delta)
@@ -167,30 +193,61 @@ class Hold(Middleware):
                 texts = [self._text(event.item_id, event.content_index, event.response_id)]
                 texts[0].become(text)
                 self._over(texts)
-            case ResponseContentPartDone():
+            case ContentPartEvent():
                 texts = [self._text(event.item_id, event.content_index, event.response_id)]
-                change_part(event.part, lambda text: texts[0].become(text))
-                self._over(texts)
-            case ResponseOutputItemDone():
-                self._item_texts(event.item, event.response_id)
-                texts = self._of_item(event.item.id)
-                self._over(texts)
+                if text := said_in_part(event.part):
+                    texts[0].become(text)
+                if isinstance(event, ResponseContentPartDone):
+                    self._over(texts)
+            case OutputItemEvent():
+                texts = self._item_texts(event.item, event.response_id, of_response=True)
+                if isinstance(event, ResponseOutputItemDone):
+                    self._over(texts)
             case ResponseDone():
                 for item in event.response.output:
-                    self._item_texts(item, event.response.id)
+                    self._item_texts(item, event.response.id, of_response=True)
                 texts = self._of_response(event.response.id)
                 self._over(texts, response_too=True)
+                if event.response.id == self._current:
+                    self._current = None
         await self._line_up(event, call_next, texts, content=content, after=after)
+
+    def _begin(self, event: ResponseCreated) -> None:
+        """Take note of a response; one in the conversation means that the one before it is over."""
+        response_id = event.response.id
+        if self._speaker.is_speaking and response_id is not None:
+            self._refusals.note(response_id)
+        if is_aside(event.response):
+            self._beside.note_all((response_id,))
+        else:
+            self._give_up()
+            self._current = response_id
 
     @on(ItemEvent)
     async def item(self, event: ItemEvent, call_next: Next[ItemEvent]) -> None:
         """An item of the conversation."""
-        texts: list[Spoken] = []
-        if isinstance(event, ConversationItemDone) and event.item.id in self._spoken:
-            self._item_texts(event.item, None)
-            texts = self._of_item(event.item.id)
+        texts = self._item_texts(event.item, self._current)
+        if isinstance(event, ConversationItemDone):
             self._over(texts)
+        if self._current is None or isinstance(event, ConversationItemRetrieved):
+            self._over(texts, response_too=True)
         await self._line_up(event, call_next, texts)
+
+    @on(UnknownEvent, MalformedEvent)
+    async def unknown(
+        self, event: UnknownEvent | MalformedEvent, call_next: Next[UnknownEvent | MalformedEvent]
+    ) -> None:
+        """An event that is not known here: any text in it has to pass, or it is dropped."""
+        told = [event.head] if isinstance(event, MalformedEvent) else texts_in(_without_names(event.data))
+        await self._line_up(event, call_next, self._loose("\n".join(told)), content="")
+
+    @on(Reconnected)
+    async def reconnected(self, event: Reconnected, call_next: Next[Reconnected]) -> None:
+        """Another connection: what the last one has not finished never comes."""
+        self._beside.clear()
+        self._give_up()
+        self._current = None
+        await self._line_up(event, call_next, [])
 
     @on(ConversationUpdated)
     async def updated(self, event: ConversationUpdated, call_next: Next[ConversationUpdated]) -> None:
@@ -235,7 +292,7 @@ class Hold(Middleware):
         after: bool = False,
     ) -> None:
         """Put an event at the end of the line, and let out what may go."""
-        needs = [Need(spoken, len(spoken.text), after) for spoken in texts]
+        needs = [Need(spoken, len(spoken.text), after, spoken.version) for spoken in texts]
         for spoken in texts:
             self._advance(spoken)
         self._queue.append(_Entry(event, call_next, needs, content, after))
@@ -259,8 +316,7 @@ class Hold(Middleware):
             self._pumping = False
 
     def _is_dropped(self, entry: _Entry) -> bool:
-        stopped = any(need.spoken.stopped is not None and need.position > need.spoken.stopped for need in entry.needs)
-        return stopped or (
+        return any(need.dropped for need in entry.needs) or (
             entry.is_audio
             and (entry.content in self._silent or any(need.spoken.stopped is not None for need in entry.needs))
         )
@@ -272,7 +328,7 @@ class Hold(Middleware):
         if spoken.stopped is not None:
             return
         upto = spoken.checkable(last_end(spoken.text) if self._by_sentence else 0)
-        if spoken.found:
+        if spoken.found or found_across(self._judge.screen, self._of_message(spoken), BEFORE):
             self._stop(spoken, Verdict(reason="it holds what is denied"))
         elif spoken.final and spoken.has_audio and not spoken.text.strip():
             self._stop(spoken, Verdict(reason="there is audio without a transcript"))
@@ -291,10 +347,14 @@ class Hold(Middleware):
                 spoken, upto = self._jobs.popleft()
                 if spoken.stopped is not None or upto <= spoken.passed:
                     continue
-                verdict = await self._judge.verdict(spoken.text[max(0, spoken.passed - BEFORE) : upto], "output")
+                text = spoken.text[max(0, spoken.passed - BEFORE) : upto]
+                if spoken.passed < BEFORE:
+                    text = said_before(spoken, self._of_message(spoken), BEFORE) + text
+                version = spoken.version
+                verdict = await self._judge.verdict(text, "output")
                 if verdict is not None:
                     self._stop(spoken, verdict)
-                else:
+                elif version == spoken.version:
                     spoken.passed = max(spoken.passed, upto)
                 await self._pump()
         finally:
@@ -307,11 +367,13 @@ class Hold(Middleware):
         if spoken.response_id is not None:
             self._stopped.note(spoken.response_id)
         spoken.stop()
-        for other in self._of_response(spoken.response_id):
+        others = self._of_item(spoken.item_id)
+        for other in others if spoken.response_id is None else [*others, *self._of_response(spoken.response_id)]:
             other.stop()
         self.session.notice("guard", f"{self.name}: what the agent was to say was stopped: {verdict.reason}")
         self._instead = verdict.message or self._speaker.message
-        self._speaker.cut_off(message=verdict.message, silently=spoken.response_id in self._refusals)
+        if spoken.response_id is not None:
+            self._speaker.cut_off(message=verdict.message, silently=spoken.response_id in self._refusals)
 
     # What is seen of a text that was stopped
 
@@ -331,7 +393,7 @@ class Hold(Middleware):
                 return changed(event, part=part)
             case OutputItemEvent() | ItemEvent():
                 return changed(event, item=self._cut_item(event.item))
-            case ResponseDone():
+            case ResponseCreated() | ResponseDone():
                 output = tuple(self._cut_item(item) for item in event.response.output)
                 return changed(event, response=changed(event.response, output=output))
             case ConversationUpdated() | ItemAppended() | ItemCompleted():
@@ -341,8 +403,10 @@ class Hold(Middleware):
         return event
 
     def _cut_item(self, item: AnyItem) -> AnyItem:
+        name = name_of(item)
+
         def shown(where: Where, text: str, index: int) -> str:
-            return self._shown(item.id, index, text) if where == "output" else text
+            return text if where.startswith("tool_") else self._shown(name, index, text)
 
         return change_item(item, shown)
 
@@ -359,3 +423,7 @@ class Hold(Middleware):
             told = "\n".join(text for text in shown if text)
             event = changed(event, text=told or self._instead or "")  # who asked gets an answer, at least this one
         return event
+
+
+def _without_names(data: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in data.items() if name != "type" and not name.endswith("_id")}

@@ -11,11 +11,14 @@ Kind: TypeAlias = Literal["card", "email", "phone", "key", "iban", "ssn"]
 
 _GAP: Final = 3
 """Separators that may stand between two digits."""
-_CARD_SEPARATORS: Final = " -._/"
+_CARD_GAP: Final = 8
+"""The same in a card's number that is known by how it begins."""
+_CARD_USUAL: Final = " -._/"
+_CARD_SEPARATORS: Final = _CARD_USUAL + ",:;|\u00a6*+\u00b7\u0387\u2022\u2027\u2219\u22c5\u30fb\u25cf\u25aa"
 _PHONE_SEPARATORS: Final = " -./()+"
 
 
-def _open_number(text: str, digits: int, separators: str) -> int:
+def _open_number(text: str, digits: int, separators: str, most: int = _GAP) -> int:
     """Return where the number begins with which a text ends; of a long one, where its last ``digits`` begin."""
     begin, gap, left = len(text), 0, digits
     for index in range(len(text) - 1, -1, -1):
@@ -23,7 +26,7 @@ def _open_number(text: str, digits: int, separators: str) -> int:
             begin, gap, left = index, 0, left - 1
             if not left:
                 return begin
-        elif text[index] in separators and gap < _GAP:
+        elif text[index] in separators and gap < most:
             gap += 1
         else:
             break
@@ -39,10 +42,14 @@ def _trailing(text: str, fits: Callable[[str], bool], limit: int) -> int:
 
 
 class Card(Detector):
-    """13 to 19 digits with a right check digit, in groups of any kind; of a longer number, what looks like a card."""
+    """13 to 19 digits with a right check digit, in groups of any kind; of a longer number, what looks like a card.
+
+    Where what is between the groups is unusual, as in a list, the number has to begin as a card's does.
+    """
 
     label = "card"
-    _RUN = re.compile(r"\d(?:[ \-._/]{0,3}\d)+")
+    _RUN = re.compile(rf"\d(?:[{re.escape(_CARD_SEPARATORS)}]{{0,{_CARD_GAP}}}\d)+")
+    _USUAL = re.compile(rf"\d(?:[{re.escape(_CARD_USUAL)}]{{0,{_GAP}}}\d)*")
     _BRAND = re.compile(
         r"4(?:\d{12}|\d{15}|\d{18})|(?:5[1-5]|2[2-7])\d{14}|3[47]\d{13}|3[068]\d{12}|(?:6011|65\d\d|64\d\d|35\d\d)\d{12}"
     )
@@ -54,23 +61,26 @@ class Card(Detector):
             places = [index for index in range(run.start(), run.end()) if text[index].isdecimal()]
             digits = "".join(text[index] for index in places)
             for first, begin in enumerate(places):
-                if begin < start or (size := self._size(digits, places, first)) == 0:
+                if begin < start or (size := self._size(text, digits, places, first)) == 0:
                     continue
                 yield begin, places[first + size - 1] + 1
 
-    def _size(self, digits: str, places: list[int], first: int) -> int:
+    def _size(self, text: str, digits: str, places: list[int], first: int) -> int:
         """Return how many digits from here on are a card's number; 0 where none are."""
         begins = first == 0 or places[first] - places[first - 1] > 1
         for size in range(min(19, len(digits) - first), 12, -1):
             end = first + size
             alone = begins and (end == len(digits) or places[end] - places[end - 1] > 1)
             number = digits[first:end]
-            if (alone or self._BRAND.fullmatch(number)) and len(set(number)) > 1 and luhn(number):
+            branded = self._BRAND.fullmatch(number) is not None
+            if not (alone or branded) or len(set(number)) < 2 or not luhn(number):
+                continue
+            if (alone and branded) or self._USUAL.fullmatch(text, places[first], places[end - 1] + 1):
                 return size
         return 0
 
     def open_from(self, text: str) -> int:
-        return _open_number(text, 19, _CARD_SEPARATORS)
+        return _open_number(text, 19, _CARD_SEPARATORS, _CARD_GAP)
 
 
 def luhn(digits: str) -> bool:

@@ -67,6 +67,41 @@ def change_part(part: AnyPart, change: Callable[[str], str]) -> AnyPart:
     return part
 
 
+def said_in_part(part: AnyPart) -> str:
+    """Return the text of a content part."""
+    texts: list[str] = []
+
+    def note(text: str) -> str:
+        texts.append(text)
+        return text
+
+    change_part(part, note)
+    return "\n".join(texts)
+
+
+def said_in(item: AnyItem, *, whoever: bool = False) -> dict[int, str]:
+    """Return what an item of the agent's says, by content part.
+
+    Args:
+        item: The item.
+        whoever: Whether it is the agent's whatever its role.
+    """
+    said: dict[int, str] = {}
+
+    def note(where: Where, text: str, index: int) -> str:
+        if text and (where == "output" or (whoever and where in ("input", "instructions"))):
+            said[index] = f"{said[index]}\n{text}" if index in said else text
+        return text
+
+    change_item(item, note)
+    return said
+
+
+def name_of(item: AnyItem) -> str:
+    """Return the name by which an item's texts are known; of one without an id, what it says."""
+    return item.id or f"unnamed {said_in(item, whoever=True)}"
+
+
 def change_item(item: AnyItem, change: Change) -> AnyItem:
     """Change every text of an item."""
     if isinstance(item, MessageItem):

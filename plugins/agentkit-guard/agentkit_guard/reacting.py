@@ -7,7 +7,7 @@ import anyio
 from msgspec.structs import replace
 
 from agentkit import Middleware, ResponseSettings
-from agentkit.events import ResponseCreate
+from agentkit.events import Response, ResponseCreate
 from agentkit.local import SAY_EXACTLY
 
 Action: TypeAlias = Literal["interrupt", "replace", "warn"]
@@ -45,6 +45,11 @@ def refusal(create: ResponseCreate, message: str) -> ResponseCreate:
 def is_beside(create: ResponseCreate) -> bool:
     """Tell whether a request is for a response beside the conversation."""
     return create.response is not None and create.response.conversation == "none"
+
+
+def is_aside(response: Response) -> bool:
+    """Tell whether a response is one beside the conversation."""
+    return response.conversation_id is None and bool(response.metadata)
 
 
 def is_saying(create: ResponseCreate, message: str | None) -> bool:

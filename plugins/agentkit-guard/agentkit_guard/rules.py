@@ -4,14 +4,17 @@ Rule: what a stream lets out does not depend on where its text was cut. A detect
 still change; nothing beyond that place is let out before the text ends.
 """
 
+import contextlib
 import re
 from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, Final, NamedTuple
 
-from agentkit_guard.folding import Fold, Folded, clean, fold_text, leet, look, plain
+from agentkit_guard.folding import Fold, Folded, clean, fold_text, is_unseen, leet, look, plain
 
+HELD: Final = 1024
+"""Characters that a stream holds before it looks at them only now and then, so that its cost stays in proportion."""
 CONTEXT: Final = 64
 """Characters kept of what was let out, by which a detector knows what stands before."""
 DENIED: Final = "removed"
@@ -62,10 +65,14 @@ class Pattern(Detector):
         Raises:
             ValueError: It is no regular expression.
         """
+        flags = re.IGNORECASE if any_case else 0
         try:
-            self._pattern = re.compile(pattern, re.IGNORECASE if any_case else 0)
+            self._pattern = re.compile(pattern, flags)
         except re.error as error:
             raise ValueError(f"the pattern {pattern!r} is not a regular expression: {error}") from error
+        bare = "".join(each for each in pattern if not is_unseen(each) or each.isspace())
+        with contextlib.suppress(re.error):  # a set of nothing but marks; there are none in a folded text
+            self._pattern = re.compile(bare, flags)
         self._longest = longest
         self.label = label
 
@@ -236,6 +243,8 @@ class Stream:
         """How much of the text at hand was decided."""
         self._covered = 0
         """Up to where what was found reaches."""
+        self._next = 0
+        """How much is held when it is looked at next."""
         self.found: list[str] = []
         """The kinds of what was found so far, in order."""
         self.decided = 0
@@ -255,7 +264,7 @@ class Stream:
         """
         self._text += piece
         text, screen = self._text, self._screen
-        if not final and self._at == len(text):
+        if not final and (self._at == len(text) or len(text) - self._at < self._next):
             return ""
         views: dict[Fold, Folded] = {}
         spans: list[Span] = []
@@ -271,7 +280,10 @@ class Stream:
             spans += [Span(*view.span(*found), detector.label) for found in detector.find(view.text, start)]
             if not final:
                 end = min(end, view.places[detector.open_from(view.text)])
-        return self._release(spans, max(end, self._at))
+        released = self._release(spans, max(end, self._at))
+        held = len(self._text) - self._at
+        self._next = held + held // 4 if held > HELD else 0
+        return released
 
     def _release(self, spans: list[Span], end: int) -> str:
         text, out, position = self._text, list[str](), max(self._at, self._covered)

@@ -98,7 +98,10 @@ class OutwardScreening(Screening):
         hidden = None
         if kind is None:
             inner = (each for text in given for each in readings(text))
-            kind = hidden = next((kind for text in inner if (kind := self._masking.finds(text))), None)
+            try:
+                kind = hidden = next((kind for text in inner if (kind := self._masking.finds(text))), None)
+            except ValueError as error:
+                return ToolResult.refused(f"the arguments could not be checked: {error}")
         if kind is not None:
             self.found("tool_arguments", call.call_id, kind)
         if kind is None or self._action == "warn":

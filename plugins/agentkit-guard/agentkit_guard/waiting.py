@@ -1,5 +1,6 @@
 """What waits for what in ``hold``: one text of the agent's, how far it has passed, and who needs how much of it."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from agentkit_guard.rules import Screen
@@ -8,12 +9,30 @@ from agentkit_guard.rules import Screen
 class Spoken:
     """One text of the agent's, and how far it has passed."""
 
-    __slots__ = ("_rules", "_screen", "asked", "final", "has_audio", "passed", "response_id", "stopped", "text")
+    __slots__ = (
+        "_rules",
+        "_same",
+        "_screen",
+        "asked",
+        "final",
+        "has_audio",
+        "item_id",
+        "passed",
+        "response_id",
+        "stopped",
+        "text",
+        "version",
+    )
 
-    def __init__(self, screen: Screen, response_id: str | None) -> None:
+    def __init__(self, screen: Screen, response_id: str | None, item_id: str | None) -> None:
         self._screen = screen
         self._rules = screen.stream()
+        self._same: list[int] = []
+        """How much stayed, each time that the text was replaced by another."""
         self.response_id = response_id
+        self.item_id = item_id
+        self.version = 0
+        """How often the text was replaced by another."""
         self.text = ""
         self.passed = 0
         """Characters that have passed."""
@@ -28,6 +47,8 @@ class Spoken:
     def add(self, piece: str) -> None:
         """Take more of it."""
         self.text += piece
+        if self.final and piece:
+            self._rules, piece = self._screen.stream(), self.text  # what was an end is none
         if self._screen.detectors:
             self._rules.feed(piece)
 
@@ -38,9 +59,15 @@ class Spoken:
         elif text != self.text:
             same = next((index for index, (a, b) in enumerate(zip(text, self.text, strict=False)) if a != b), len(text))
             self.passed, self.asked = min(self.passed, same), min(self.asked, same)
+            self._same.append(same)
+            self.version += 1
             self.text, self._rules = "", self._screen.stream()
             self.add(text)
         return text
+
+    def kept(self, position: int, version: int) -> bool:
+        """Tell whether a beginning of it, as it was then, is in it still."""
+        return all(position <= same for same in self._same[version:])
 
     @property
     def found(self) -> bool:
@@ -76,12 +103,58 @@ class Need(NamedTuple):
     after: bool
     """Whether something that came later has to have passed too, unless nothing more will come."""
 
+    version: int
+    """Which text that was, where it was replaced by another since."""
+
     @property
     def met(self) -> bool:
-        """Whether it has."""
+        """Whether it has, or never will."""
         spoken = self.spoken
-        if spoken.stopped is not None:
+        if spoken.stopped is not None or not spoken.kept(self.position, self.version):
             return True
         if self.after and not (spoken.final and spoken.passed == len(spoken.text)):
             return len(spoken.text[: spoken.passed].rstrip()) > self.position
         return spoken.passed >= self.position
+
+    @property
+    def dropped(self) -> bool:
+        """Whether it never will."""
+        spoken = self.spoken
+        if not spoken.kept(self.position, self.version):
+            return True
+        return spoken.stopped is not None and self.position > spoken.stopped
+
+
+def said_before(spoken: Spoken, parts: Sequence[Spoken], most: int) -> str:
+    """Return the end of what the parts of a message say before one of them.
+
+    Args:
+        spoken: The one.
+        parts: All, in order.
+        most: How many characters at most.
+    """
+    texts: list[str] = []
+    for part in parts:
+        if part is spoken:
+            break
+        texts.append(part.text[-most:])
+    return "".join(texts)[-most:]
+
+
+def found_across(screen: Screen, parts: Sequence[Spoken], most: int) -> bool:
+    """Tell whether the parts of a message hold together what none of them holds alone.
+
+    Args:
+        screen: What is looked for.
+        parts: All, in order.
+        most: How many characters of each end of a part are looked at.
+    """
+    if len(parts) < 2:
+        return False
+    texts = [part.text if len(part.text) <= 2 * most else f"{part.text[:most]}\n{part.text[-most:]}" for part in parts]
+    for join in ("", " "):
+        stream = screen.stream()
+        stream.feed(join.join(texts), final=parts[-1].final)
+        if stream.found:
+            return True
+    return False

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agentkit.events import ConversationItemCreate, McpApprovalResponseItem, Notice, ResponseCreate
+from agentkit.events import ConversationItemCreate, McpApprovalResponseItem, MessageItem, Notice, ResponseCreate
 from agentkit.protocol import AskForServer, Effect, ServerCallBegan, ServerCallEnded
 from tests.protocol.conftest import Drive
 
@@ -132,6 +132,26 @@ def test_a_call_of_which_nothing_more_is_told_is_given_up(hosting: Hosting) -> N
     assert hosting.creates == 1
 
 
+def test_a_call_that_has_begun_and_is_given_up_has_an_end(hosting: Hosting) -> None:
+    hosting.begins()
+    hosting.server("response.mcp_call.in_progress", item_id="m1")
+    hosting.drive.done("r1")
+    hosting.keep(hosting.drive.fire("mcp"))
+    hosting.ends()
+    began, ended = hosting.told
+    assert isinstance(began, ServerCallBegan)
+    assert isinstance(ended, ServerCallEnded)
+    assert (ended.item_id, ended.name, ended.output) == ("m1", "docs.find", "")
+    assert "has not told the end" in (ended.error or "")
+
+
+def test_a_call_that_has_not_begun_and_is_given_up_is_no_call_to_anybody(hosting: Hosting) -> None:
+    hosting.begins()
+    hosting.drive.done("r1")
+    hosting.keep(hosting.drive.fire("mcp"))
+    assert hosting.told == []
+
+
 def test_a_call_of_no_known_response_is_answered_in_a_turn_of_its_own(hosting: Hosting) -> None:
     hosting.drive.done("r1")
     hosting.server("conversation.item.added", item=mcp_call("m9"))
@@ -185,6 +205,7 @@ def test_an_approved_call_follows_and_belongs_to_the_same_turn(hosting: Hosting)
     hosting.drive.created("r2")
     hosting.drive.done("r2")
     assert hosting.ended == ["completed"]
+    assert hosting.drive.ended[0].calls == ["m1"]
 
 
 def test_a_refused_call_is_told_and_the_agent_goes_on(hosting: Hosting) -> None:
@@ -193,6 +214,9 @@ def test_a_refused_call_is_told_and_the_agent_goes_on(hosting: Hosting) -> None:
     hosting.drive.run(hosting.drive.core.decided("q1", approved=False, reason="not now"))
     assert answer(hosting) == McpApprovalResponseItem(approval_request_id="q1", approve=False, reason="not now")
     assert hosting.creates == 2
+    hosting.drive.created("r2")
+    hosting.drive.done("r2")
+    assert hosting.drive.ended[0].calls == []
 
 
 def test_an_approved_call_that_never_comes_is_given_up(hosting: Hosting) -> None:
@@ -202,6 +226,52 @@ def test_an_approved_call_that_never_comes_is_given_up(hosting: Hosting) -> None
     hosting.drive.fire("mcp")
     assert hosting.ended == ["completed"]
     assert hosting.drive.run(hosting.drive.core.timer("mcp q1")) == []
+
+
+# The connection is lost
+
+
+def told_in_words(hosting: Hosting) -> list[str]:
+    """Lose the connection, and return what the next one is told of it."""
+    core = hosting.drive.core
+    hosting.drive.run(core.recovery.lose())
+    before = len(hosting.drive.sent)
+    hosting.drive.session()
+    hosting.drive.run(core.recovery.resume([]))
+    created = [event.item for event in hosting.drive.sent[before:] if isinstance(event, ConversationItemCreate)]
+    return [item.text for item in created if isinstance(item, MessageItem)]
+
+
+@pytest.mark.parametrize("given_up", [False, True])
+def test_an_approved_call_that_had_not_begun_is_told_to_the_next_connection_once(
+    hosting: Hosting, given_up: bool
+) -> None:
+    hosting.server("response.output_item.added", response_id="r1", item=request())
+    hosting.drive.done("r1")
+    hosting.drive.run(hosting.drive.core.decided("q1", approved=True))
+    if given_up:
+        hosting.drive.fire("mcp")
+    (words,) = told_in_words(hosting)
+    assert words.startswith('The tool docs.find was approved to be called with {"q": 1} before; its outcome is not')
+    assert told_in_words(hosting) == []
+
+
+def test_an_approved_call_that_had_begun_is_told_to_the_next_connection_once(hosting: Hosting) -> None:
+    hosting.server("response.output_item.added", response_id="r1", item=request())
+    hosting.drive.done("r1")
+    hosting.drive.run(hosting.drive.core.decided("q1", approved=True))
+    hosting.server("conversation.item.added", item=mcp_call(approval_request_id="q1"))
+    (words,) = told_in_words(hosting)
+    assert words.startswith("The tool docs.find was called with {} before")
+
+
+@pytest.mark.parametrize("decided", [True, False])
+def test_a_call_that_nobody_has_approved_is_not_told_to_the_next_connection(hosting: Hosting, decided: bool) -> None:
+    hosting.server("response.output_item.added", response_id="r1", item=request())
+    hosting.drive.done("r1")
+    if decided:
+        hosting.drive.run(hosting.drive.core.decided("q1", approved=False))
+    assert told_in_words(hosting) == []
 
 
 # Listing

@@ -115,12 +115,13 @@ async def test_a_response_that_the_server_makes_by_itself_is_cancelled_then_and_
     server = Server()
     async with opened(server, budget(stop=Amounts(tokens=1000), goodbye=BYE)) as (_, seen):
         await answered(server)
-        await server.answers_until("response.create")
+        said = await server.answers_until("response.create")
         await server.begins("r2", "i2")
-        await server.begins("r3", "i3")
-        assert (await server.answers_until("response.cancel"))["response_id"] == "r3"
-        await server.emit("response.done", response={"id": "r3", "status": "cancelled", "output": []})
-        await server.ends("Bye.", response_id="r2", item_id="i2")
+        assert (await server.answers_until("response.cancel"))["response_id"] == "r2"
+        await server.emit("response.done", response={"id": "r2", "status": "cancelled", "output": []})
+        goodbye = {"id": "r3", "status": "in_progress", "output": [], "metadata": said["response"]["metadata"]}
+        await server.emit("response.created", response=goodbye)
+        await server.ends("Bye.", response_id="r3", item_id="i3")
         await seen.until(SessionEnded)
 
 
@@ -194,3 +195,30 @@ async def test_a_response_that_is_told_twice_is_counted_once() -> None:
     await guard.done(event, call_next)
     assert guard.tokens == 1500
     assert len(passed) == 2
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"total_tokens": -1_000_000, "input_tokens": 5, "output_tokens": 2},
+        {"total_tokens": 0, "input_tokens": 5, "output_tokens": 2},
+        {"total_tokens": 7, "input_tokens": -9, "output_tokens": None},
+    ],
+)
+async def test_numbers_that_do_not_fit_give_no_tokens_back(usage: dict[str, Any]) -> None:
+    server, guard = Server(), budget(stop=Amounts(tokens=100_000, cost=100.0), rates=Rates(input=1.0))
+    async with opened(server, guard) as (_, seen):
+        await answered(server, input_token_details=None, output_token_details=None, **usage)
+        await seen.all()
+    assert guard.tokens == 7
+    assert guard.cost >= 0
+
+
+async def test_responses_without_a_name_are_all_counted() -> None:
+    server, guard = Server(), budget(stop=Amounts(tokens=100_000))
+    async with opened(server, guard) as (_, seen):
+        for _ in range(1100):
+            usage = {"total_tokens": 1, "input_tokens": 1, "output_tokens": 0}
+            await server.emit("response.done", response={"status": "completed", "output": [], "usage": usage})
+        await seen.all()
+    assert guard.tokens == 1100

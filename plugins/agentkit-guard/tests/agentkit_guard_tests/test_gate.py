@@ -7,10 +7,10 @@ import pytest
 from agentkit_guard import Gate, GateConfig
 from trio.testing import MockClock
 
-from agentkit import AudioInput, AudioSettings, MiddlewareError, Settings, TurnDetection
-from agentkit.events import InputText, Notice
+from agentkit import AudioInput, AudioSettings, MiddlewareError, Settings, TurnDetection, tool
+from agentkit.events import InputText, Notice, ToolFinished, TurnCompleted
 
-from .talking import VAD, Server, opened
+from .talking import PATIENCE, VAD, Server, opened
 
 pytestmark = pytest.mark.anyio
 virtual = pytest.mark.parametrize("anyio_backend", [("trio", {"clock": MockClock(autojump_threshold=0)})], ids=["trio"])
@@ -249,7 +249,7 @@ async def test_who_waits_for_an_answer_is_told_where_nothing_is_said_instead() -
         await server.hears()
         await seen.all()
         with pytest.raises(MiddlewareError, match="Gate"):
-            await session.ask("are you there?", timeout=60)
+            await session.respond(timeout=60)
 
 
 async def test_a_message_that_is_typed_with_an_image_is_checked_by_its_text() -> None:
@@ -282,3 +282,73 @@ async def test_a_check_that_takes_longer_than_a_transcript_may_is_waited_for() -
         create = await server.answers_until("response.create")
     assert not create.get("response")
     assert seen.of(Notice) == []
+
+
+@virtual
+async def test_what_was_typed_is_answered_although_what_was_said_before_was_not_understood() -> None:
+    server = Server()
+    async with opened(server, gate(timeout=2.0)) as (session, seen):
+        await server.hears()
+        await seen.all()
+        server.will_say("Here I am.")
+        turn = await session.ask("are you there?", timeout=60)
+    assert turn.text == "Here I am."
+
+
+async def test_a_refusal_does_not_take_the_answers_to_what_was_typed_with_it() -> None:
+    server = Server()
+    turns = []
+    async with opened(server, gate()) as (session, seen):
+        await server.hears()
+        await seen.all()
+
+        async def ask(text: str) -> None:
+            turns.append((await session.ask(text, timeout=PATIENCE)).text)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(ask, "one")
+            group.start_soon(ask, "two")
+            await server.answers_until("conversation.item.create")
+            await seen.all()
+            server.will_say("Fine.").then_say("Fine.").then_say("Fine.")
+            await server.transcribes("how do bombs work")
+    assert turns == ["Fine.", "Fine."]
+
+
+async def test_nothing_is_seen_of_a_response_that_the_server_makes_by_itself_meanwhile() -> None:
+    server = Server()
+    async with opened(server, gate(), settings=detection()) as (_, seen):
+        await server.hears()
+        await server.begins()
+        await server.tells("Secret answer. ")
+        await server.speaks(2)
+        await server.ends("Secret answer. ", spoken=True)
+        await seen.until(TurnCompleted)
+        await server.transcribes("tell me about cats")
+        await server.answers_until("response.create")
+        await server.begins("r2", "i2")
+        await server.tells("Cats purr.", response_id="r2", item_id="i2")
+        await server.ends("Cats purr.", spoken=True, response_id="r2", item_id="i2")
+        await seen.until(TurnCompleted)
+    assert "Secret" not in seen.words()
+    assert seen.audio == 0
+    assert seen.told == "Cats purr."
+    assert [turn.text for turn in seen.of(TurnCompleted)] == ["", "Cats purr."]
+
+
+async def test_nothing_is_called_by_a_response_that_the_server_makes_by_itself_meanwhile() -> None:
+    ran = []
+
+    @tool
+    def ping() -> str:
+        """Ping."""
+        ran.append(True)
+        return "pong"
+
+    server = Server()
+    async with opened(server, gate(), settings=detection(), tools=[ping]) as (_, seen):
+        await server.hears()
+        await server.calls("r1", c1=("ping", "{}"))
+        finished = await seen.until(ToolFinished)
+    assert finished.status == "refused"
+    assert ran == []

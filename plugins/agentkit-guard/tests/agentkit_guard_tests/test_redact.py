@@ -1,5 +1,6 @@
 """``redact``: what is secret by its form is seen nowhere, however it comes."""
 
+import base64
 import json
 from itertools import pairwise
 
@@ -372,3 +373,48 @@ async def test_the_answer_that_a_program_asks_for_is_redacted() -> None:
     async with opened(server, redact()) as (session, _):
         turn = await session.ask("which card do you have?", timeout=5)
     assert turn.text == SEEN
+
+
+def _encoded(count: int) -> str:
+    return " ".join(base64.b64encode(b"nothing here %d" % each).decode() for each in range(count))
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        f"{_encoded(6000)} {base64.b64encode(b'4111 1111 1111 1111').decode()}",
+        f"{'x' * (1 << 20)} {base64.b64encode(b'4111 1111 1111 1111').decode()}",
+        "4111%25252525201111%25252525201111%25252525201111",
+    ],
+    ids=["many", "long", "deep"],
+)
+async def test_arguments_that_cannot_be_looked_through_are_refused(note: str) -> None:
+    ran = []
+
+    @tool
+    def pay(note: str) -> str:
+        """Pay."""
+        ran.append(note)
+        return "paid"
+
+    server = Server()
+    async with opened(server, Redact(RedactConfig(kinds=("card",))), tools=[pay]) as (_, seen):
+        await server.calls("r1", c1=("pay", json.dumps({"note": note})))
+        finished = await seen.until(ToolFinished)
+    assert finished.status == "refused"
+    assert ran == []
+
+
+async def test_long_arguments_in_plain_words_pass() -> None:
+    text = "The documentation describes everything about international arrangements. " * 3000
+
+    @tool
+    def keep(text: str) -> str:
+        """Keep a text."""
+        return str(len(text))
+
+    server = Server()
+    async with opened(server, Redact(RedactConfig(kinds=("card",))), tools=[keep]) as (_, seen):
+        await server.calls("r1", c1=("keep", json.dumps({"text": text})))
+        finished = await seen.until(ToolFinished)
+    assert finished.output == str(len(text))

@@ -1,7 +1,9 @@
 """The engine of the rules: what is let out of a text in pieces does not depend on the pieces."""
 
 import pytest
-from agentkit_guard.kinds import KINDS
+from agentkit_guard import rules
+from agentkit_guard.folding import Fold, Folded, fold_text
+from agentkit_guard.kinds import KINDS, luhn
 from agentkit_guard.rules import Screen, rules_for
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ PARTS = [
     "bob@example.com", "bob", "@", "example.org", "sk-abcdefghijklmnopqrstuvwx", "sk-", "GB82WEST12345698765432",
     "DE89 3704 0044 0532 0130 00", "DE89", "\u00e9", "\u200b", "\uff14", "kill", "kil", "k1ll", "bomb making", "bomb",
     "making", "\u0430", "m\u0430king", "\n", "123-45-6789", "(", "+ 4", "\u6bd2", "\u6bd2\u54c1", "medic", "medical",
+    "\x00", "\u180b", ", ", "\u2022", "        ", "4111,1111,1111,1111", "\u2776",
 ]  # fmt: skip
 TEXTS = st.lists(st.sampled_from(PARTS) | st.text("0123456789 -+(.@abk", max_size=6), max_size=12).map("".join)
 SCREENS: dict[str, Screen] = {
@@ -75,3 +78,50 @@ def test_a_stem_means_every_word_that_begins_so() -> None:
 
 def test_a_language_without_spaces_is_looked_through_anywhere() -> None:
     assert Screen(rules_for(["\u6bd2\u54c1"], []), replacement="-").apply("\u4e70\u6bd2\u54c1\u5417") == "\u4e70-\u5417"
+
+
+@pytest.mark.parametrize(
+    "between", [",", ", ", ":", " \u00b7 ", "\u2022", "|", "    ", "\n\n", " - ", "\x00", "\u180b", "\u2065", "\u0e31"]
+)
+def test_a_card_is_known_whatever_stands_between_its_groups(between: str) -> None:
+    assert SCREENS["card"].finds(between.join(["4111", "1111", "1111", "1111"])) == "card"
+
+
+def test_a_list_of_numbers_is_no_card() -> None:
+    assert luhn("1234567890123452")
+    assert SCREENS["card"].finds("1234, 5678, 9012, 3452") is None
+
+
+@pytest.mark.parametrize("one", ["\u2460", "\u2776", "\u2780", "\u278a", "\u24f5", "\u0967"])
+def test_digits_of_every_form_are_digits(one: str) -> None:
+    assert SCREENS["card"].finds(f"4{one * 15}") == "card"
+
+
+@pytest.mark.parametrize("unseen", ["\x00", "\x1f", "\x7f", "\u0489", "\u180e", "\ufff0", "\U000e0002", "\u0591"])
+def test_what_cannot_be_seen_hides_no_word(unseen: str) -> None:
+    assert SCREENS["phrases"].finds(f"ki{unseen}ll") == "removed"
+
+
+def test_a_pattern_with_marks_finds_the_text_with_marks() -> None:
+    assert Screen(rules_for([], ["\u0915\u0941\u0924"])).finds("\u0915\u0941\u0924")
+
+
+@pytest.mark.parametrize("begin, piece", [("medic", "a"), ("bomb", " "), ("bomb", "\u200b")])
+def test_a_stretch_without_an_end_is_looked_at_in_proportion_to_its_length(
+    begin: str, piece: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = 0
+
+    def counting(text: str, fold: Fold) -> Folded:
+        nonlocal looked
+        looked += len(text)
+        return fold_text(text, fold)
+
+    monkeypatch.setattr(rules, "fold_text", counting)
+    costs = []
+    for count in (5_000, 20_000):
+        stream, looked = SCREENS["phrases"].stream(), 0
+        for each in [begin, *piece * count]:
+            stream.feed(each)
+        costs.append(looked)
+    assert costs[1] < 6 * costs[0]
