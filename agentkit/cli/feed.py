@@ -280,6 +280,7 @@ class Feed:
                 by=event.by,
                 reason=event.reason or None,
                 edited=event.edited,
+                arguments=None if event.arguments is None else _as_json(event.arguments),
             )
         )
         if self._approval is not None:

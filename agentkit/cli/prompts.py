@@ -3,7 +3,6 @@
 Rule: a terminal that takes no escapes (TERM=dumb, NO_COLOR, --color never) gets plain lines and no line editor.
 """
 
-import io
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -14,7 +13,7 @@ import anyio
 from agentkit.cli.approvals import QuestionClosed
 from agentkit.cli.inputs import LineReader
 from agentkit.cli.output import Out
-from agentkit.cli.terminal import TerminalState, cells, is_tty
+from agentkit.cli.terminal import Face, TerminalState, cells
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -161,31 +160,13 @@ class PlainPrompt:
         self._stream.flush()
 
 
-class Above(io.TextIOBase):
+class Above(Face):
     """Writes whole lines above a prompt that is on the screen, which it shows again below them."""
 
     def __init__(self, stream: IO[str], prompt: str) -> None:
-        super().__init__()
-        self._stream = stream
+        super().__init__(stream)
         self._prompt = prompt
         self._rest = ""
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]  # the stream decides
-        """The stream's encoding."""
-        return getattr(self._stream, "encoding", None) or "utf-8"
-
-    def fileno(self) -> int:
-        """Return the stream's file descriptor."""
-        return self._stream.fileno()
-
-    def isatty(self) -> bool:
-        """Tell whether the stream is a terminal."""
-        return is_tty(self._stream)
-
-    def writable(self) -> bool:
-        """Tell that it can be written."""
-        return True
 
     def write(self, text: str) -> int:
         """Write what is whole."""
@@ -194,10 +175,6 @@ class Above(io.TextIOBase):
             self._stream.write(f"\r{' ' * cells(self._prompt)}\r{lines}\n{self._prompt}")
             self._stream.flush()
         return len(text)
-
-    def flush(self) -> None:
-        """Flush the stream."""
-        self._stream.flush()
 
     def finish(self) -> None:
         """Write what is left."""

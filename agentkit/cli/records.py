@@ -84,14 +84,14 @@ class ApprovalRecord(Record, frozen=True, kw_only=True, tag="approval"):
     where: str | None
     """Where the configuration names the tool."""
     arguments: Raw | str | None = None
-    """Of a request: exactly what would run, secret ones masked."""
+    """Of a request: exactly what would run; of a decision: what runs instead, where edited. Secret ones are masked."""
     effects: str | None = None
     """Of a request: ``reads``, ``writes`` or ``dangerous``."""
     seconds: float | None = None
     """Of a request: how long it waits; None is for as long as the session lasts."""
     approved: bool | None = None
     by: str | None = None
-    """Of a decision: ``person``, ``timeout`` or ``cancelled``."""
+    """Of a decision: ``person``, ``timeout``, ``nobody`` or ``cancelled``."""
     reason: str | None = None
     """Of a refusal: why; the model is told."""
     edited: bool | None = None

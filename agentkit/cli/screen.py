@@ -1,6 +1,5 @@
 """The skin of a terminal: the agent's words on stdout as they come, everything around them on stderr, dimmed."""
 
-import io
 import sys
 from typing import IO, TYPE_CHECKING, Final
 
@@ -10,6 +9,7 @@ from agentkit.cli.exits import say
 from agentkit.cli.records import (
     AgentRecord,
     AnyRecord,
+    ApprovalRecord,
     EndRecord,
     ErrorRecord,
     NoticeRecord,
@@ -18,7 +18,7 @@ from agentkit.cli.records import (
     TurnRecord,
     UserRecord,
 )
-from agentkit.cli.terminal import Flow, Look, cells, clean, is_tty, one_line
+from agentkit.cli.terminal import Face, Flow, Look, cells, clean, is_tty, one_line
 
 if TYPE_CHECKING:
     from agentkit.cli.output import Out
@@ -67,6 +67,8 @@ class Screen:
                 self._finish(record)
             case ToolRecord(event="start"):
                 self._tool_starts(record)
+            case ApprovalRecord(event="decision", edited=True, name=name, arguments=arguments):
+                self._calls[record.call_id] = f"{one_line(name)}({_arguments(arguments)}), edited"
             case ToolRecord(event="progress"):
                 self._tool_progress(record)
             case ToolRecord():
@@ -277,39 +279,17 @@ class Screen:
         self._stream.flush()
 
 
-class Aside(io.TextIOBase):
+class Aside(Face):
     """What code that is not ours prints while a conversation is on the screen."""
 
     def __init__(self, screen: Screen, stream: IO[str]) -> None:
-        super().__init__()
+        super().__init__(stream)
         self._screen = screen
-        self._stream = stream
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]  # the stream decides
-        """The stream's encoding."""
-        return getattr(self._stream, "encoding", None) or "utf-8"
-
-    def fileno(self) -> int:
-        """Return the stream's file descriptor."""
-        return self._stream.fileno()
-
-    def isatty(self) -> bool:
-        """Tell whether the stream is a terminal."""
-        return is_tty(self._stream)
-
-    def writable(self) -> bool:
-        """Tell that it can be written."""
-        return True
 
     def write(self, text: str) -> int:
         """Write, on a line of its own where a status line is up."""
         self._screen.status("")
         return self._stream.write(text)
-
-    def flush(self) -> None:
-        """Flush the stream."""
-        self._stream.flush()
 
 
 def _arguments(arguments: msgspec.Raw | str | None) -> str:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _GREETING_SECONDS: Final = 2.0
 """How long the prompt waits for the greeting to be shown."""
+_GOODBYE_SECONDS: Final = 30.0
+"""How long a session that a limit has stopped may take to end."""
 _INTERRUPT_SECONDS: Final = 2.0
 """How long a server may take to hear that it should stop."""
 
@@ -203,6 +205,10 @@ class Talk:
                 raise
             return False
         except AgentkitError as exc:
+            if feed.limit is not None:  # a limit has stopped it: only the goodbye is still said
+                with anyio.move_on_after(_GOODBYE_SECONDS):
+                    await session.wait_closed()
+                    return False
             feed.error(exc)
             self._failed = Exit.CONNECTION if isinstance(exc, ServerError) else Exit.NO
         else:
@@ -249,7 +255,7 @@ class Talk:
             os._exit(Exit.INTERRUPTED)
         if self._presses == 1 and self.replying and self._session is not None:
             self._tasks.start_soon(self._interrupt_reply, self._session)
-        elif self._presses == 1 and self._interactive and self.on_idle_interrupt is not None:
+        elif self._presses == 1 and self._session is not None and self._interactive and self.on_idle_interrupt:
             self.on_idle_interrupt()
         else:
             self.stop(Exit.INTERRUPTED, "interrupted")

@@ -3,6 +3,7 @@
 Rule: whatever a model, a tool or a server wrote goes through ``clean`` before it reaches a stream.
 """
 
+import io
 import os
 import re
 import shutil
@@ -241,3 +242,32 @@ class TerminalState:
             termios.tcsetattr(self._fd, termios.TCSADRAIN, settings)  # type: ignore[arg-type]  # as tcgetattr gave it
         except (termios.error, OSError):
             pass
+
+
+class Face(io.TextIOBase):
+    """Stands in the place of a stream, and says of itself what the stream says."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        super().__init__()
+        self._stream = stream
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # the stream decides
+        """The stream's encoding."""
+        return getattr(self._stream, "encoding", None) or "utf-8"
+
+    def fileno(self) -> int:
+        """Return the stream's file descriptor."""
+        return self._stream.fileno()
+
+    def isatty(self) -> bool:
+        """Tell whether the stream is a terminal."""
+        return is_tty(self._stream)
+
+    def writable(self) -> bool:
+        """Tell that it can be written."""
+        return True
+
+    def flush(self) -> None:
+        """Flush the stream."""
+        self._stream.flush()

@@ -1,6 +1,7 @@
 """From a tool item's keys to its policy, and what of them does not fit the tool."""
 
 from collections.abc import Iterator
+from typing import cast
 
 from msgspec import Struct
 
@@ -9,6 +10,7 @@ from agentkit.tools import Approval, Policy, PolicyOptions, Tool
 
 KEYS = {"max_result": "max_result_bytes"}
 """The keys that a policy calls otherwise."""
+_SAID = tuple(key for key in ToolItem.__struct_fields__ if KEYS.get(key, key) in Policy.__struct_fields__)
 
 
 class Unfit(Struct, frozen=True, kw_only=True):
@@ -24,34 +26,10 @@ class Unfit(Struct, frozen=True, kw_only=True):
 
 def options_of(item: ToolItem) -> PolicyOptions:
     """Return what an item says of its tool's policy, and nothing else."""
-    said = PolicyOptions()
-    if item.timeout is not None:
-        said["timeout"] = item.timeout
+    said = {KEYS.get(key, key): value for key in _SAID if (value := getattr(item, key)) is not None}
     if item.approve is not None:
         said["approve"] = _approval(item.approve)
-    if item.effects is not None:
-        said["effects"] = item.effects
-    if item.idempotent is not None:
-        said["idempotent"] = item.idempotent
-    if item.retries is not None:
-        said["retries"] = item.retries
-    if item.concurrency is not None:
-        said["concurrency"] = item.concurrency
-    if item.on_interrupt is not None:
-        said["on_interrupt"] = item.on_interrupt
-    if item.reply is not None:
-        said["reply"] = item.reply
-    if item.background is not None:
-        said["background"] = item.background
-    if item.progress is not None:
-        said["progress"] = item.progress
-    if item.filler is not None:
-        said["filler"] = item.filler
-    if item.max_result is not None:
-        said["max_result_bytes"] = item.max_result
-    if item.secret is not None:
-        said["secret"] = item.secret
-    return said
+    return cast("PolicyOptions", said)
 
 
 def unfit(item: ToolItem, policy: Policy) -> Iterator[Unfit]:

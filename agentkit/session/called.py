@@ -9,10 +9,11 @@ import anyio
 import msgspec
 
 from agentkit.errors import ToolError
+from agentkit.masking import MASK
 from agentkit.protocol import Reply
 from agentkit.session.turnstile import Turnstile
 from agentkit.tools import Progress, Reporter, Tool, ToolCall, ToolResult
-from agentkit.tools.secrets import MASK, hidden, secret_values
+from agentkit.tools.secrets import hidden, secret_values
 
 
 class RunningCall(msgspec.Struct, frozen=True, kw_only=True):

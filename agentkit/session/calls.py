@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -149,18 +149,15 @@ class Calls:
 
     # For the engine
 
-    def definitions(
-        self, tools: "Mapping[str, Tool[..., object] | FunctionTool] | None" = None, *, examples: bool
-    ) -> tuple[FunctionTool, ...]:
+    def definitions(self, *, examples: bool) -> tuple[FunctionTool, ...]:
         """Return the tools as the model sees them.
 
         Args:
-            tools: Which tools; those of the session where they are not given.
             examples: Whether a tool's example phrases go along, as the keyword ``examples`` of its parameters' schema.
         """
         return tuple(
             tool if isinstance(tool, FunctionTool) else _definition(tool, examples=examples)
-            for tool in (self.tools if tools is None else tools).values()
+            for tool in self.tools.values()
         )
 
     def _elsewhere(self, name: str) -> bool:

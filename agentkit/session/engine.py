@@ -13,7 +13,7 @@ import anyio
 import anyio.abc
 from anyio.lowlevel import checkpoint
 
-from agentkit.errors import AgentkitError, SessionClosedError, TransportError
+from agentkit.errors import AgentkitError, ConfigError, SessionClosedError, TransportError
 from agentkit.events import (
     ErrorEvent,
     InputAudioBufferSpeechStarted,
@@ -65,11 +65,16 @@ class Engine(Connections):
         """Open what toolsets need, where nobody holds them open, and take their tools.
 
         Raises:
+            ConfigError: Another session has opened one of them, and would close it.
             TypeError: A tool has a name that there is already.
         """
         for toolset in toolsets:
+            if toolset.lent:
+                hint = "hold it open around both sessions: async with toolset"
+                raise ConfigError(f"toolset {toolset.name} is another session's, and closes with that", hint=hint)
             try:
                 if not toolset.is_open:
+                    toolset.lent = True
                     await stack.enter_async_context(toolset)
                 given = {tool.name: tool for tool in toolset.tools()}
             except AgentkitError as exc:
@@ -99,7 +104,6 @@ class Engine(Connections):
         await self._end(cause, None)
         if self._transport is not None:
             await self._transport.aclose()
-        self.calls.give_up()
         for name in await self._call_tasks.wait():
             logger.warning("tool %s goes on after the session has ended: it does not let itself be cancelled", name)
 

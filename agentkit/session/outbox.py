@@ -56,6 +56,9 @@ class Outbox:
         self._lost: Callable[[ClientEvent], None] | None = None
         self._away = False
 
+    def __len__(self) -> int:
+        return len(self._frames) + self._writing
+
     def outlive(self, lost: Callable[[ClientEvent], None]) -> None:
         """Let frames be lost with their connection without an error, for there may be another.
 

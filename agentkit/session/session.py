@@ -312,6 +312,11 @@ class Session(Offering):
         taken = snapshot if isinstance(snapshot, Snapshot) else Snapshot.from_json(snapshot)
         return (await resume(self, taken, settings=settings, timeout=timeout)).left_out
 
+    @property
+    def queued(self) -> int:
+        """Frames that wait to be written, because the peer reads more slowly than this side writes."""
+        return len(self._outbox)
+
     async def end(self, reason: str = "", *, limit: bool = False) -> None:
         """End the session once the current turn is over.
 

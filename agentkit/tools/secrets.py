@@ -4,9 +4,9 @@ import json
 from collections.abc import Collection, Iterable, Iterator
 
 from agentkit.errors import ToolArgumentsError
+from agentkit.masking import MASK
 from agentkit.tools.arguments import read_arguments
 
-MASK = "***"
 MIN_LENGTH = 4
 """Shorter values are not looked for in other texts: they would hide ordinary words and numbers."""
 

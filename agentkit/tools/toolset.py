@@ -58,6 +58,8 @@ class Toolset:
 
     # Who uses it
 
+    lent: bool = False
+    """Whether a session has opened it, which closes it again: no other can use it then."""
     _open: AbstractAsyncContextManager[None] | None = None
 
     @property
@@ -82,7 +84,7 @@ class Toolset:
         try:
             await self._open.__aenter__()
         except BaseException:
-            self._open = None
+            self._open, self.lent = None, False
             raise
         return self
 
@@ -90,5 +92,6 @@ class Toolset:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
         held, self._open = self._open, None
+        self.lent = False
         assert held is not None
         return await held.__aexit__(kind, error, trace)

@@ -151,6 +151,7 @@ def test_arguments_can_be_edited_and_bad_ones_say_why(terminal: Terminal) -> Non
     terminal.expect("copies: expected int")
     terminal.expect("arguments >")
     terminal.say(KILL_LINE + '{"to": "ann", "subject": "cats", "copies": 2}')
+    terminal.expect('mail(to="ann", subject="cats", copies=2), edited')
     terminal.expect("mailed ann 2 times")
 
 

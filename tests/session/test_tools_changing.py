@@ -210,6 +210,17 @@ async def test_one_that_is_open_already_is_shared_and_stays_open() -> None:
         cart.changed()  # nobody uses it any more
 
 
+async def test_one_that_another_session_has_opened_cannot_be_used_as_it_would_be_closed() -> None:
+    cart = Cart()
+    async with agentkit.open(FakeServer(), tools=[cart]):
+        with pytest.raises(agentkit.ConfigError, match="toolset Cart is another session's"):
+            async with agentkit.open(FakeServer(), tools=[cart]):
+                pass
+        assert cart.log == ["open"]
+    async with agentkit.open(FakeServer(), tools=[cart]):
+        assert cart.log == ["open", "closed", "open"]
+
+
 async def test_one_that_cannot_be_opened_is_an_error() -> None:
     with pytest.raises(agentkit.ToolError, match="the shop is closed"):
         async with agentkit.open(FakeServer(), tools=[Cart(broken=True)]):

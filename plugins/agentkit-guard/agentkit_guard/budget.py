@@ -204,7 +204,8 @@ class Budget(Middleware):
     def _stop(self, name: str, used: str) -> None:
         if self._stopped is None:
             self._stopped = f"the session's budget is used up: {used}"
-            self.session.notice("budget", self._stopped)
+            if self._config.goodbye:  # otherwise the end tells it at once
+                self.session.notice("limit", self._stopped)
             self.session.start_soon(self._end)
 
     async def _end(self) -> None:

@@ -239,7 +239,9 @@ class McpServer(Toolset):
         """Say how the server is reached, without secrets."""
         if self._config.url:
             return safe_url(self._config.url)
-        return clean(self._masker.text(shlex.join(self._config.argv)), limit=MAX_WHERE)
+        whole = clean(self._masker.text(shlex.join(self._config.argv)), limit=1 << 20)
+        # A long path says least at its beginning, and which server it is at its end.
+        return whole if len(whole) <= MAX_WHERE else f"{whole[: MAX_WHERE // 3]}...{whole[-MAX_WHERE * 2 // 3 :]}"
 
     def _fit(self, message: str) -> str:
         return clean(self._masker.text(message), limit=MAX_MESSAGE)

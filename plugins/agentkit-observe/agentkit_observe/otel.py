@@ -52,6 +52,7 @@ from agentkit_observe.opening import is_opening
 from agentkit_observe.otel_metrics import Metrics
 
 Value: TypeAlias = str | int | float | bool
+_Words: TypeAlias = ResponseOutputTextDelta | ResponseOutputAudioTranscriptDelta
 _INPUT_MESSAGES = 50
 """Messages of the user's that are kept for the next response's span."""
 
@@ -219,6 +220,8 @@ class Otel(Middleware):
     async def response_created(self, event: ResponseCreated, call_next: Next[ResponseCreated]) -> None:
         """Begin a response's span."""
         response_id = event.response.id or ""
+        if isinstance(self.session, Session):
+            self._metrics.queue_depth.record(self.session.queued, self._common)
         began, self._asked = self._asked, None
         model = self._common.get(names.MODEL)
         span = self._tracer.start_span(
@@ -237,16 +240,8 @@ class Otel(Middleware):
             del self._parents[next(iter(self._parents))]
         await call_next(event)
 
-    @on(ResponseOutputTextDelta)
-    async def text(self, event: ResponseOutputTextDelta, call_next: Next[ResponseOutputTextDelta]) -> None:
-        """Measure the wait for the first output."""
-        self._output(event.response_id)
-        await call_next(event)
-
-    @on(ResponseOutputAudioTranscriptDelta)
-    async def spoken(
-        self, event: ResponseOutputAudioTranscriptDelta, call_next: Next[ResponseOutputAudioTranscriptDelta]
-    ) -> None:
+    @on(ResponseOutputTextDelta, ResponseOutputAudioTranscriptDelta)
+    async def words(self, event: _Words, call_next: Next[_Words]) -> None:
         """Measure the wait for the first output."""
         self._output(event.response_id)
         await call_next(event)

@@ -42,6 +42,9 @@ class Metrics:
         self.reconnects = meter.create_counter(
             names.RECONNECTS, unit="{connection}", description="Connections beyond a session's first."
         )
+        self.queue_depth = meter.create_histogram(
+            names.QUEUE_DEPTH, unit="{frame}", description="Frames that waited to be written as a response began."
+        )
         self.dropped_input = meter.create_counter(
             names.DROPPED_INPUT, unit="By", description="The user's audio that could not be sent."
         )

@@ -42,6 +42,7 @@ TOOL_DURATION: Final = "agentkit.tool.duration"
 TOOLS_RUNNING: Final = "agentkit.tools.running"
 SESSIONS: Final = "agentkit.sessions.open"
 RECONNECTS: Final = "agentkit.session.reconnects"
+QUEUE_DEPTH: Final = "agentkit.session.queue.depth"
 DROPPED_INPUT: Final = "agentkit.audio.input.dropped"
 
 SECONDS: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)

@@ -5,6 +5,7 @@ Rule: it only watches and tells; cutting off what hangs is for timeouts and limi
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import TypeAlias
 
 import anyio
 from msgspec import UNSET
@@ -35,6 +36,9 @@ from agentkit_observe.configs import WatchdogConfig
 from agentkit_observe.lag import LagWatch
 
 SHORTER = "give it a shorter timeout, or background: true so that the agent speaks meanwhile"
+
+
+_Delta: TypeAlias = ResponseOutputTextDelta | ResponseOutputAudioTranscriptDelta | ResponseOutputAudioDelta
 
 
 class Watchdog(Middleware):
@@ -127,22 +131,8 @@ class Watchdog(Middleware):
         self._active.pop(event.response.id or "", None)
         await call_next(event)
 
-    @on(ResponseOutputTextDelta)
-    async def text(self, event: ResponseOutputTextDelta, call_next: Next[ResponseOutputTextDelta]) -> None:
-        """The agent replies."""
-        self._replied(event.response_id)
-        await call_next(event)
-
-    @on(ResponseOutputAudioTranscriptDelta)
-    async def spoken(
-        self, event: ResponseOutputAudioTranscriptDelta, call_next: Next[ResponseOutputAudioTranscriptDelta]
-    ) -> None:
-        """The agent replies."""
-        self._replied(event.response_id)
-        await call_next(event)
-
-    @on(ResponseOutputAudioDelta)
-    async def audio(self, event: ResponseOutputAudioDelta, call_next: Next[ResponseOutputAudioDelta]) -> None:
+    @on(ResponseOutputTextDelta, ResponseOutputAudioTranscriptDelta, ResponseOutputAudioDelta)
+    async def replied(self, event: _Delta, call_next: Next[_Delta]) -> None:
         """The agent replies."""
         self._replied(event.response_id)
         await call_next(event)

@@ -206,6 +206,8 @@ async def test_the_waits_for_the_agent_are_measured(opened: Open, telemetry: Tel
     }
     tokens = {point.attributes["gen_ai.token.type"]: point.sum for point in telemetry.points(names.TOKEN_USAGE)}
     assert tokens == {"input": 20, "output": 10}
+    [queued] = telemetry.points(names.QUEUE_DEPTH)
+    assert (queued.count, queued.sum) == (1, 0)
     [point] = telemetry.points(names.TIME_TO_FIRST_AUDIO)
     assert point.explicit_bounds == names.SECONDS
 

@@ -1,6 +1,7 @@
 """``budget``: the numbers come from one place, and a session that has used them up says goodbye and ends."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -10,6 +11,7 @@ from trio.testing import MockClock
 
 from agentkit import MiddlewareError, tool
 from agentkit.events import Notice, ResponseDone, SessionEnded, ToolFinished, TurnCompleted, decode_server
+from agentkit.pytest_plugin import Cli
 
 from .talking import Server, opened
 
@@ -222,3 +224,16 @@ async def test_responses_without_a_name_are_all_counted() -> None:
             await server.emit("response.done", response={"status": "completed", "output": [], "usage": usage})
         await seen.all()
     assert guard.tokens == 1100
+
+
+def test_a_budget_that_stops_the_session_is_a_limit_at_the_command_line(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    stop = "{stop: {turns: 1}, goodbye: Bye.}"
+    text = f"agent: {{}}\nprovider: {{use: local}}\nguardrails: [{{use: budget, with: {stop}}}]\n"
+    Path("agent.yaml").write_text(text)
+    done = cli("run", "--lines", stdin="one\ntwo\nthree\n")
+    assert done.code == 5
+    assert done.out.endswith("\nBye.\n")
+    assert done.err == "ended: the session's budget is used up: 1 turn\n"

@@ -150,6 +150,14 @@ async def test_a_server_that_cannot_start_is_named_with_its_last_words(start: St
     assert str(caught.value).endswith("it last wrote: no module named 'notebook'")
 
 
+async def test_of_a_long_command_the_beginning_and_the_end_are_shown() -> None:
+    command = ("/" + "x" * 150 + "/python", "/" + "y" * 150 + "/notes.py")
+    with pytest.raises(ConnectError, match=r"\(/x+\.\.\.y+/notes\.py\) is not there") as caught:
+        async with McpServer(McpConfig(name="notes", command=command)):
+            pass
+    assert len(str(caught.value).partition(" is not there")[0]) < 200
+
+
 async def test_a_program_that_says_nothing_is_given_up_in_time(start: Start) -> None:
     with pytest.raises(ConnectError, match=r"it did not answer within 0.3 s") as caught:
         async with start("silent", connect_timeout=0.3):
