@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         AudioOutput,
         AudioSettings,
         FunctionTool,
+        HandedOver,
         ResponseSettings,
         Settings,
         ToolFinished,
@@ -52,7 +53,8 @@ if TYPE_CHECKING:
     from agentkit.presets import Preset
     from agentkit.providers import Compatible, Local, OpenAI
     from agentkit.registry import Factory, LazyCommand
-    from agentkit.session import Reconnect, Session, SessionLimits, Subscription, Turn, open
+    from agentkit.session import HandoffAgent, Reconnect, Session, SessionLimits, Subscription, Turn, open
+    from agentkit.session.cost import Rates
     from agentkit.session.snapshot import Snapshot
     from agentkit.tools import Approval, Policy, Tool, ToolCall, ToolContext, ToolResult, Toolset, tool
     from agentkit.transports.base import Provider, Transport
@@ -90,6 +92,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "AudioOutput",
         "AudioSettings",
         "FunctionTool",
+        "HandedOver",
         "ResponseSettings",
         "Settings",
         "ToolFinished",
@@ -104,7 +107,8 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
     "presets": ("Preset",),
     "providers": ("Compatible", "Local", "OpenAI"),
     "registry": ("Factory", "LazyCommand"),
-    "session": ("Reconnect", "Session", "SessionLimits", "Subscription", "Turn", "open"),
+    "session": ("HandoffAgent", "Reconnect", "Session", "SessionLimits", "Subscription", "Turn", "open"),
+    "session.cost": ("Rates",),
     "session.snapshot": ("Snapshot",),
     "tools": ("Approval", "Policy", "Tool", "ToolCall", "ToolContext", "ToolResult", "Toolset", "tool"),
     "transports.base": ("Provider", "Transport"),
@@ -129,6 +133,8 @@ __all__ = [
     "Duration",
     "Factory",
     "FunctionTool",
+    "HandedOver",
+    "HandoffAgent",
     "LazyCommand",
     "Local",
     "LocalProtocolError",
@@ -144,6 +150,7 @@ __all__ = [
     "Preset",
     "ProtocolError",
     "Provider",
+    "Rates",
     "RealtimeClient",
     "Reconnect",
     "RemoteProtocolError",

@@ -27,9 +27,13 @@ _WELL_KNOWN = re.compile(
     r"|\bgh[pousr]_[A-Za-z0-9]{20,}"
     r"|\bxox[abposr]-[A-Za-z0-9-]{10,}"
     r"|\bAKIA[A-Z0-9]{16}\b"
+    r"|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]+)?"
     r"|(?i:\bbearer\s+)[A-Za-z0-9._~+/=-]{8,}",
     re.ASCII,
 )
+_USERINFO = re.compile(r"""(?<=://)[^\s/?#@:"'\\]*:[^\s/?#"'\\]+(?=@)""")
+_CERTAIN = 40
+"""What looks like a key and has no digit is one from this length on; shorter, it may be words."""
 _WELL_KNOWN_BYTES = re.compile(_WELL_KNOWN.pattern.encode())
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _FIELD = re.compile(
@@ -87,6 +91,21 @@ class Masker:
             if form in text:
                 text = text.replace(form, MASK)
         return _WELL_KNOWN.sub(MASK, text)
+
+
+def cover(text: str) -> str:
+    """Return a text with what looks like a key, and who may use an address, covered; it keeps its length.
+
+    Words that only look alike, and variables (``${NAME}``), stay.
+    """
+    if "://" in text:
+        text = _USERINFO.sub(lambda match: match[0] if "${" in match[0] else "*" * len(match[0]), text)
+    return _WELL_KNOWN.sub(_key_covered, text)
+
+
+def _key_covered(match: re.Match[str]) -> str:
+    certain = len(match[0]) >= _CERTAIN or any(char.isdigit() for char in match[0])
+    return "*" * len(match[0]) if certain else match[0]
 
 
 def _masked(token: bytes, masker: Masker) -> bytes:

@@ -6,6 +6,7 @@ Rule: there is no module-level set of plugins; ``load_plugins`` makes one and it
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -116,6 +117,12 @@ class Plugins:
         if builtin:
             sources.setdefault(BUILTIN, builtin_source())
         return cls(Discovery(sources=sources))
+
+    @property
+    def fingerprint(self) -> str | None:
+        """What is installed, as one text that changes with it; None where that cannot be told."""
+        parts = [self._discovery.sources[name].fingerprint for name in sorted(self._enabled_sources())]
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest() if all(parts) else None
 
     @overload
     def get(self, kind: Literal["tools"], name: str) -> Tool[..., object] | Factory[Tool[..., object] | Toolset]: ...

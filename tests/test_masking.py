@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentkit.masking import MASK, MAX_LEARNT, Masker, WireMasker
+from agentkit.masking import MASK, MAX_LEARNT, Masker, WireMasker, cover
 
 SECRET = {"unlock": frozenset({"pin"})}
 
@@ -230,3 +230,19 @@ def test_what_the_masker_knows_is_masked_as_well() -> None:
     masker = wire(masker=Masker(["swordfish"], environ={}))
     assert masked(masker, type="made.up", text="swordfish")["text"] == "***"
     assert masker.text("swordfish") == "***"
+
+
+@pytest.mark.parametrize(
+    "text, shown",
+    [
+        ("at https://me:hunter2@host/x", "at https://**********@host/x"),
+        ("sk-proj-abcdefABCDEF0123", "************************"),
+        ("eyJhbGciOiJI.eyJzdWIiOiIx.c2ln", "******************************"),
+        ("https://${USER}:${PASSWORD}@host", "https://${USER}:${PASSWORD}@host"),
+        ("the sk_learn_compatible_name", "the sk_learn_compatible_name"),
+        ("a bearer certificate", "a bearer certificate"),
+        ("http://host:80/a@b", "http://host:80/a@b"),
+    ],
+)
+def test_what_looks_like_a_key_is_covered_and_words_are_not(text: str, shown: str) -> None:
+    assert cover(text) == shown

@@ -3,16 +3,17 @@
 Rule: a record counts only while its fingerprint holds. A file that cannot be used counts as none: it is made again.
 """
 
+import contextlib
 import hashlib
 import os
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from agentkit.files import replace_file
 from agentkit.registry import KINDS, LazyCommand, is_name
 
 _FORMAT: Final = 1
@@ -34,8 +35,12 @@ class _Index(msgspec.Struct, frozen=True):
     records: dict[str, Record]
 
 
-def cache_file(environ: Mapping[str, str], *, platform: str = sys.platform) -> Path | None:
-    """Return where this environment's index is kept, or None where the user has no place for it."""
+def cache_file(environ: Mapping[str, str], *, of: str = "plugins", platform: str = sys.platform) -> Path | None:
+    """Return where this environment's index is kept, or None where the user has no place for it.
+
+    Args:
+        of: What it is an index of.
+    """
     if platform == "win32":
         base = environ.get("LOCALAPPDATA", "")
     elif platform == "darwin":
@@ -48,7 +53,7 @@ def cache_file(environ: Mapping[str, str], *, platform: str = sys.platform) -> P
     if not base:
         return None
     interpreter = hashlib.sha256(f"{sys.prefix}\0{sys.version}".encode()).hexdigest()[:16]
-    return Path(base, "agentkit", f"plugins-{interpreter}.json")
+    return Path(base, "agentkit", f"{of}-{interpreter}.json")
 
 
 def read_index(file: Path | None) -> dict[str, Record]:
@@ -79,13 +84,6 @@ def write_index(file: Path | None, records: Mapping[str, Record]) -> None:
     """Keep the records for the next run; where that is not possible, the next run makes them again."""
     if file is None:
         return
-    temporary = None
-    try:
+    with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=file.stem, suffix=".tmp")
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(msgspec.json.encode(_Index(_FORMAT, dict(records))))
-        os.replace(temporary, file)
-    except OSError:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+        replace_file(file, msgspec.json.encode(_Index(_FORMAT, dict(records))))

@@ -77,6 +77,8 @@ class ToolStarted(SessionEvent, frozen=True, kw_only=True):
     """JSON as the model wrote it; ``***`` stands for each secret argument."""
     background: bool = False
     """Whether the turn goes on without it."""
+    where: str | None = None
+    """Where a configuration names the tool, as ``agent.yaml:31:5``."""
 
 
 class ToolProgress(SessionEvent, frozen=True, kw_only=True):
@@ -143,6 +145,8 @@ class ToolFinished(SessionEvent, frozen=True, kw_only=True):
     """What its body raised; the model is not told of it, but by a ``ToolError``."""
     background: bool = False
     """Whether the turn went on without it."""
+    where: str | None = None
+    """Where a configuration names the tool."""
 
     @property
     def ok(self) -> bool:
@@ -177,6 +181,8 @@ class TurnCompleted(SessionEvent, frozen=True, kw_only=True):
     seconds: float
     """From the turn's input to the end of its last response."""
     usage: Usage
+    cost_usd: float | None = None
+    """What it cost in US dollars; None where the session knows no rates."""
 
 
 class SettingsMismatch(SessionEvent, frozen=True, kw_only=True):
@@ -238,6 +244,16 @@ class Reconnected(SessionEvent, frozen=True, kw_only=True):
     """Whether all of the conversation is there."""
     left_out: tuple[tuple[str, str], ...] = ()
     """Pairs of an item's id and why it, or a part of it, is not."""
+
+
+class HandedOver(SessionEvent, frozen=True, kw_only=True):
+    """The conversation is with another agent: its instructions and tools are in force."""
+
+    wire_type = "session.handed_over"
+    agent: str
+    """Its name."""
+    previous: str
+    """The name of the one before."""
 
 
 class SessionExpiring(SessionEvent, frozen=True, kw_only=True):

@@ -26,6 +26,8 @@ from agentkit.local.wording import word_output
 
 SAY_EXACTLY: Final = "Say exactly: "
 """A response whose own instructions begin so is answered by the rest of them, word for word."""
+_GOODBYE: Final = "say goodbye"
+"""A response whose own instructions have this in them is one."""
 _SELF: Final = "I am agentkit's rules responder, not a language model"
 _DELTA_WORDS: Final = 4
 
@@ -56,6 +58,8 @@ def _answer(request: ResponderRequest) -> Iterable[TextDelta | FunctionCall]:
     own = request.own_instructions or ""
     if own.startswith(SAY_EXACTLY):
         return [TextDelta(text=own.removeprefix(SAY_EXACTLY))]
+    if _GOODBYE in own.casefold():
+        return [TextDelta(text="Goodbye.")]
     if results := _results(request.items):
         return [TextDelta(text=results)]
     tools = [known(tool) for tool in request.tools[:MAX_TOOLS] if tool.name]
@@ -85,16 +89,27 @@ def _call(call: Call) -> FunctionCall:
 
 
 def _results(items: tuple[HeldItem, ...]) -> str:
-    """Return the outputs since the user's last message in words, or nothing where there are none."""
+    """Return the outputs since the user's last message in words, or nothing where there are none.
+
+    Of these, those that came after the last answer; and where calls are among them that this message has led to, only
+    theirs: an earlier question that was stopped is not answered after all.
+    """
     calls: dict[str, FunctionCallItem] = {}
-    outputs: list[FunctionCallOutputItem] = []
+    own: set[str] = set()
+    said: list[FunctionCallOutputItem] = []
+    new: list[FunctionCallOutputItem] = []
     for item in items:
         if isinstance(item, MessageItem) and item.role == "user":
-            outputs.clear()
+            said, new, own = [], [], set()
+        elif isinstance(item, MessageItem) and item.role == "assistant":
+            said, new = [*said, *new], []
         elif isinstance(item, FunctionCallItem) and item.call_id is not None:
             calls[item.call_id] = item
+            own.add(item.call_id)
         elif isinstance(item, FunctionCallOutputItem):
-            outputs.append(item)
+            new.append(item)
+    outputs = new or said
+    outputs = [output for output in outputs if output.call_id in own] or outputs
     if len(outputs) == 1:
         return word_output(outputs[0].output)
     lines = []

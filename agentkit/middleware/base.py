@@ -26,6 +26,10 @@ class SessionHandle(Protocol):
     def id(self) -> str:
         """A name for the session, made by us."""
 
+    @property
+    def agent(self) -> str | None:
+        """The name of the agent that the conversation is with; None where the session was given no agents."""
+
     async def send(self, event: ClientEvent) -> None:
         """Send an event, from the top of the list."""
 
@@ -42,6 +46,10 @@ class SessionHandle(Protocol):
     @property
     def tools(self) -> "Mapping[str, Tool[..., object] | FunctionTool]":
         """The session's tools by name."""
+
+    @property
+    def secret_arguments(self) -> Mapping[str, frozenset[str]]:
+        """The arguments that are secret by the names of the tools that have such, those of all agents."""
 
     # What follows waits, so an event's handler starts it by ``start_soon`` and does not await it.
 
@@ -110,6 +118,8 @@ class Middleware:
     """
     event_budget: float = 0.05
     """Seconds that a handler may take for one event, not counting ``call_next``, before somebody is told."""
+    where: str | None = None
+    """Where a configuration names it, as ``agent.yaml:31:5``; messages cite it."""
     session: SessionHandle
     """The session around the layer; set before ``running`` is entered."""
     _handlers: ClassVar[dict[type[Event], str]] = {}
@@ -140,6 +150,11 @@ class Middleware:
     def name(self) -> str:
         """The layer's name in messages."""
         return type(self).__name__
+
+    @property
+    def label(self) -> str:
+        """Its name, and where a configuration names it."""
+        return self.name if self.where is None else f"{self.name} ({self.where})"
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -155,7 +155,7 @@ class Health:
 
     def failed(self, subject: Event | ToolCall, error: Exception) -> None:
         """Count a failure, and switch an observer off after too many in a row."""
-        logger.error("middleware %s failed on %s", self.layer.name, subject_name(subject), exc_info=error)
+        logger.error("middleware %s failed on %s", self.layer.label, subject_name(subject), exc_info=error)
         self.failures += 1
         self.report("failed", self.layer, subject, error)
         if self.failures >= FAILURES and not self.layer.critical:
@@ -259,7 +259,7 @@ class _Link:
             if state.layer.critical:
                 passing.stop()
                 raise MiddlewareError(
-                    f"{state.layer.name} failed on {event.wire_type}, which was stopped: {type(exc).__name__}: {exc}",
+                    f"{state.layer.label} failed on {event.wire_type}, which was stopped: {type(exc).__name__}: {exc}",
                     layer=state.layer.name,
                     event_type=event.wire_type,
                 ) from exc
@@ -388,8 +388,9 @@ class _Passing:
             self.place = _STOPPED
 
     def _misused(self, what: str) -> MiddlewareError:
-        name = self.link.state.layer.name
-        return MiddlewareError(f"{name} {what} on {self.event.wire_type}", layer=name, event_type=self.event.wire_type)
+        layer = self.link.state.layer
+        event_type = self.event.wire_type
+        return MiddlewareError(f"{layer.label} {what} on {event_type}", layer=layer.name, event_type=event_type)
 
 
 class _Kept(_Passing):

@@ -62,7 +62,7 @@ def notice_of(what: str, layer: Middleware, subject: Event | ToolCall, error: Ex
             code, message = "dropped", f"dropped {name}"
         case _:
             return None
-    return Notice(code=code, message=f"middleware {layer.name} {message}", hint=hint)
+    return Notice(code=code, message=f"middleware {layer.label} {message}", hint=hint)
 
 
 def _is_output(subject: Event | ToolCall) -> bool:

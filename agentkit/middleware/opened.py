@@ -76,9 +76,9 @@ def _fault(layer: Middleware, what: str, cause: BaseException) -> MiddlewareErro
     """Return the error that names the layer."""
     while isinstance(cause, BaseExceptionGroup) and len(cause.exceptions) == 1:
         cause = cause.exceptions[0]
-    message = f"middleware {layer.name} {what}: {type(cause).__name__}: {cause}"
+    message = f"middleware {layer.label} {what}: {type(cause).__name__}: {cause}"
     return MiddlewareError(message, layer=layer.name, event_type=RUNNING)
 
 
 def _log(layer: Middleware, fault: Exception) -> None:
-    logger.error("middleware %s failed as it was closed", layer.name, exc_info=fault)
+    logger.error("middleware %s failed as it was closed", layer.label, exc_info=fault)

@@ -1,10 +1,7 @@
 """What layers that write things down use, so that a tool's secret arguments are not in them."""
 
-from collections.abc import Mapping
-
 from agentkit.masking import Masker, WireMasker
 from agentkit.middleware.base import SessionHandle
-from agentkit.tools import Tool
 
 
 def wire_masker(session: SessionHandle, masker: Masker | None = None) -> WireMasker:
@@ -14,12 +11,4 @@ def wire_masker(session: SessionHandle, masker: Masker | None = None) -> WireMas
         session: The layer's session; its tools say which arguments are secret.
         masker: What is secret besides; left out, what the environment holds.
     """
-
-    def secret_arguments() -> Mapping[str, frozenset[str]]:
-        return {
-            name: tool.policy.secret
-            for name, tool in session.tools.items()
-            if isinstance(tool, Tool) and tool.policy.secret
-        }
-
-    return WireMasker(secret_arguments, masker)
+    return WireMasker(lambda: session.secret_arguments, masker)

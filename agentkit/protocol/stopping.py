@@ -3,8 +3,9 @@
 from collections import deque
 from collections.abc import Callable
 
-from agentkit.events import ResponseCancel
+from agentkit.events import ResponseCancel, ResponseCreate
 from agentkit.protocol.effects import Effect, Propose, Transmit
+from agentkit.protocol.turns import TurnState
 from agentkit.protocol.wanted import ActiveResponse, Wanted, cancelled
 
 
@@ -18,6 +19,8 @@ class Stopping:
     _queue: deque[Wanted]
     _recent: dict[str, ActiveResponse]
     _retrying: dict[str, Wanted]
+    _joining: list[Wanted]
+    _expected: dict[str, list[TurnState]]
 
     def cancel(self, response_id: str | None = None) -> list[Effect]:
         """Stop the active response, or one by its id; nothing where none is active."""
@@ -71,3 +74,24 @@ class Stopping:
         self._retrying.clear()
         self._queue = deque(wanted for wanted in self._queue if not wanted.automatic)
         return effects
+
+    def stop_asking(self) -> list[Effect]:
+        """Ask for nothing more of what was wanted so far: the session ends.
+
+        What the server has begun goes on; what it was asked for and has not begun is stopped as soon as it has. The
+        turns of all the rest end.
+        """
+        effects = self.silence()
+        if self.requested is not None:
+            self.requested.cancelled = True
+        waiting = [*self._queue, *self._joining]
+        turns = [turn for wanted in waiting for turn in wanted.turns]
+        turns += [turn for expected in self._expected.values() for turn in expected]
+        self._queue.clear()
+        self._joining.clear()
+        self._expected.clear()
+        return effects + cancelled(turns)
+
+    def withdraw(self, event: ResponseCreate) -> list[Effect]:
+        """Ask no more for what was proposed: its turns end."""
+        return cancelled(self._expected.pop(event.event_id or "", []))

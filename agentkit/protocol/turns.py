@@ -21,6 +21,7 @@ class TurnState:
         "texts",
         "tokens",
         "usage",
+        "usages",
     )
 
     def __init__(self, token: str) -> None:
@@ -32,6 +33,8 @@ class TurnState:
         self.calls: list[str] = []
         """Call ids, in the order in which they were announced."""
         self.usage = Usage()
+        self.usages: list[Usage] = []
+        """What was told of each of its responses, by kinds of tokens."""
         self.output_begun = False
         self.retries = 0
         self.invalid = 0
@@ -52,6 +55,7 @@ class TurnState:
         self.texts += [text for text in texts if text]
         if told.usage is not None:
             self.usage = _sum(self.usage, told.usage)
+            self.usages.append(told.usage)
 
 
 def _sum(a: Usage, b: Usage) -> Usage:

@@ -136,6 +136,10 @@ class OpenAI(Provider):
     def __repr__(self) -> str:
         return f"OpenAI(model={self.model!r})"
 
+    def unset_variable(self, environ: Mapping[str, str]) -> str | None:
+        """Return ``OPENAI_API_KEY`` where no key was given and it is not set."""
+        return KEY_VARIABLE if self._api_key is None and not environ.get(KEY_VARIABLE, "").strip() else None
+
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[Transport]:
         """Open one connection; see ``Provider.connect``.

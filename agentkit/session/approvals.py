@@ -58,6 +58,8 @@ class Approvals:
         self._remembered: set[tuple[Tool[..., object], str | None]] = set()
         self.answerable = True
         """Whether anybody can be asked; where not, every request is refused at once."""
+        self._given_up: str | None = None
+        """Why nothing is asked for any more."""
 
     @property
     def pending(self) -> tuple[ApprovalRequested, ...]:
@@ -107,6 +109,13 @@ class Approvals:
 
     # For the engine
 
+    def give_up(self, reason: str) -> None:
+        """Refuse what waits for a decision, and whatever is asked for from now on."""
+        self._given_up = reason
+        for waiting in self._pending.values():
+            if waiting.decision is None:
+                waiting.decide(Decision(approved=False, by="cancelled", reason=reason))
+
     def covers(self, call: ToolCall, tool: "Tool[..., object]") -> bool:
         """Tell whether a call may run: it was approved as it is, or its tool was."""
         arguments = canonical(call.raw_arguments)
@@ -146,6 +155,8 @@ class Approvals:
         self, waiting: _Pending, seconds: float | None, late: Decision, *, filler: str | None = None
     ) -> Decision:
         call_id = waiting.request.call_id
+        if self._given_up is not None:
+            return Decision(approved=False, by="cancelled", reason=self._given_up)
         if call_id in self._pending:  # what is approved must be what was shown
             return Decision(approved=False, by="nobody", reason="another call with this id waits for approval")
         self._pending[call_id] = waiting

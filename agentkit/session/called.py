@@ -75,6 +75,11 @@ class Run:
         self.concluded = False
         self.secrets = secret_values(call.raw_arguments, tool.policy.secret) if tool is not None else ()
 
+    @property
+    def where(self) -> str | None:
+        """Where a configuration names its tool."""
+        return None if self.tool is None else self.tool.where
+
     def free(self) -> None:
         """Give back what the body holds."""
         while self.slots:

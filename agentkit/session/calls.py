@@ -73,6 +73,8 @@ class Calls:
         """Names that were ever ours: a declaration of another name is somebody else's."""
         self._secret_names: frozenset[str] = frozenset()
         """The secret arguments of all tools that were ever ours."""
+        self.not_begun: ToolResult | None = None
+        """What a call comes to whose body has not begun; None where it may begin."""
         self.tools = tools
         self._declared = declared
         self._emit = emit
@@ -196,7 +198,11 @@ class Calls:
             with run.scope:
                 await self._emit(
                     ToolStarted(
-                        call_id=call.call_id, name=call.name, arguments=self._shown(run), background=run.background
+                        call_id=call.call_id,
+                        name=call.name,
+                        arguments=self._shown(run),
+                        background=run.background,
+                        where=run.where,
                     )
                 )
                 if run.tool is not None and run.background:
@@ -233,6 +239,7 @@ class Calls:
             error=shown.error,
             seconds=self._now() - run.began,
             background=run.background,
+            where=run.where,
         )
         reply: Reply = "silent" if run.quiet else run.tool.policy.reply if run.tool is not None else "wait"
         outcome = Outcome(output=result.output, reply=reply, invalid=result.status == "invalid")
@@ -343,6 +350,9 @@ class Calls:
             if slots is not None:
                 await slots.acquire()
                 run.slots.append(slots)
+        if self.not_begun is not None:
+            run.free()
+            return self.not_begun
         run.body_begun = True
         try:
             run.result = await self._run_body(run, tool, call, arguments)

@@ -17,7 +17,8 @@ from agentkit.errors import AgentkitError, ConfigError, SessionClosedError, Tran
 from agentkit.events import (
     ErrorEvent,
     InputAudioBufferSpeechStarted,
-    Notice,
+    ResponseCreated,
+    ResponseDone,
     SessionEnded,
     SessionExpiring,
     decode_server,
@@ -26,7 +27,8 @@ from agentkit.middleware.base import SessionHandle
 from agentkit.middleware.opened import opened
 from agentkit.protocol import StartTool, Suppress
 from agentkit.session.lane import is_inside
-from agentkit.session.reconnecting import FATAL, Connections
+from agentkit.session.limiting import Limiting
+from agentkit.session.reconnecting import FATAL
 from agentkit.tools import Toolset, ToolsetUser
 from agentkit.transports.base import Transport
 
@@ -40,7 +42,7 @@ END_SECONDS = 2.0
 """How long the layers may take over the session's last event."""
 
 
-class Engine(Connections):
+class Engine(Limiting):
     """One session's machinery; ``Session`` adds what an application asks of it."""
 
     async def run(self, tasks: anyio.abc.TaskGroup) -> None:
@@ -58,8 +60,7 @@ class Engine(Connections):
         await self._connected.wait()
         if self._connect_error is not None:
             raise self._connect_error
-        if self._limits.session_time is not None:
-            tasks.start_soon(self._end_after, self._limits.session_time)
+        self.watch_limits(tasks)
 
     async def enter_toolsets(self, stack: AsyncExitStack, toolsets: Sequence[Toolset]) -> None:
         """Open what toolsets need, where nobody holds them open, and take their tools.
@@ -130,6 +131,10 @@ class Engine(Connections):
             effects = effects_of(event)
             if effects and type(effects[0]) is Suppress:
                 continue
+            if self._activity is not None:
+                self._activity.came(event)
+            if type(event) is ResponseDone:
+                self._count(event.response)
             chain = compiled(type(event))
             if inbound.busy:
                 await self._safely(event)
@@ -146,6 +151,8 @@ class Engine(Connections):
                 await self._apply(effects)
                 if type(effects[-1]) is StartTool:
                     await checkpoint()  # the call begins now, not after the frames that have come with it
+            if self._reached and isinstance(event, ResponseCreated | ErrorEvent):
+                await self._stop_new()
             if not created and self._core.settings.created:
                 created = True
                 self._created.set()
@@ -170,6 +177,8 @@ class Engine(Connections):
     async def _end(self, cause: str, error: AgentkitError | None) -> None:
         if self.ended is not None:
             return
+        if self._reached:  # whatever the end was waiting for
+            cause, error = "limit", None
         self.ended = SessionEnded(cause=cause, error=error)
         self.calls.give_up()
         closed = error or self._closed_error()
@@ -199,11 +208,3 @@ class Engine(Connections):
             if self._transport is not None:
                 with anyio.CancelScope(shield=True):  # bounded by the transport
                     await self._transport.aclose()
-
-    async def _end_after(self, seconds: float) -> None:
-        await anyio.sleep(seconds)
-        await self._limit(f"the session has lasted {seconds:g} s, its limit (limits.session_time)")
-
-    async def _limit(self, message: str) -> None:
-        await self._emit(Notice(code="limit", message=message))
-        await self._end("limit", None)

@@ -171,7 +171,9 @@ _SEQUENCES: Final = re.compile(
     r"|\x9b[0-?]*[ -/]*[@-~]"
 )
 _LINE_ENDS: Final = re.compile(r"\r\n?|[\x0b\x0c\x85\u2028\u2029]")
-_CONTROLS: Final = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f]")
+_BIDI: Final = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+"""What writes a line in another order than it was said."""
+_CONTROLS: Final = re.compile(rf"[\x00-\x08\x0e-\x1f\x7f-\x9f{_BIDI}]")
 _MARKS: Final = {"in_progress": "in progress", "incomplete": "incomplete"}
 
 
@@ -278,7 +280,7 @@ def _markdown(rows: Sequence[Row], names: Mapping[str, str]) -> str:
     return "\n".join(written)
 
 
-_UNSAFE_IN_JSON: Final = re.compile("[\x7f-\x9f\u2028\u2029]")
+_UNSAFE_IN_JSON: Final = re.compile(rf"[\x7f-\x9f\u2028\u2029{_BIDI}]")
 
 
 def _json(rows: Sequence[Row], names: Mapping[str, str]) -> str:

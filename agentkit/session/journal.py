@@ -21,6 +21,7 @@ from agentkit.events import (
     ConversationItemTruncated,
     FunctionCallItem,
     FunctionCallOutputItem,
+    HandedOver,
     Interrupted,
     ItemCompleted,
     SessionUpdated,
@@ -82,6 +83,8 @@ class Journal(Middleware):
             size = os.fstat(self._file).st_size
             self._cut = size > 0 and os.pread(self._file, 1, size - 1) != b"\n"
             self._append(b'{"v":%d}' % VERSION)
+            if self.session.agent is not None:
+                self._append(self._masker.frame(msgspec.json.encode(Line(agent=self.session.agent))))
         except OSError as exc:
             if self._file >= 0:
                 os.close(self._file)
@@ -148,6 +151,12 @@ class Journal(Middleware):
         if settings is not None and settings != self._settings:
             self._settings = settings
             self._write(b'{"settings":%s}' % msgspec.json.encode(settings))
+        await call_next(event)
+
+    @on(HandedOver)
+    async def handed_over(self, event: HandedOver, call_next: Next[HandedOver]) -> None:
+        """Write down whom the conversation is with."""
+        self._write(msgspec.json.encode(Line(agent=event.agent)))
         await call_next(event)
 
     def _write(self, line: bytes) -> bool:

@@ -55,13 +55,18 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     heard: Heard | None = None
     transcript: Transcript | None = None
     deleted: str | None = None
+    agent: str | None = None
+    """Whom the conversation is with from there on: who has begun, or whom it was handed over to."""
 
 
-class _Read:
+class Journaled:
     """What was read of a journal so far."""
 
     def __init__(self) -> None:
         self.settings: AnySettings | None = None
+        """The last ones."""
+        self.agent: str | None = None
+        """Whom the conversation was with last."""
         self.entries: dict[str, Entry] = {}
         self.outcomes: dict[str, FunctionCallOutputItem] = {}
 
@@ -75,6 +80,7 @@ class _Read:
         if line.v is not None and line.v > VERSION:
             raise ValueError(f"it is of version {line.v}, and this agentkit reads version {VERSION}: update it")
         self.settings = line.settings or self.settings
+        self.agent = line.agent or (self.agent if line.v is None else None)
         if bytes(line.entry) != b"null":
             self._enter(msgspec.json.decode(line.entry, type=Entry))
         if bytes(line.call) != b"null":
@@ -122,14 +128,14 @@ class _Read:
         return tuple(entries)
 
 
-def read(path: str | os.PathLike[str]) -> tuple[AnySettings | None, tuple[Entry, ...]]:
-    """Read a journal: the last settings, and the conversation.
+def read(path: str | os.PathLike[str]) -> Journaled:
+    """Read a journal.
 
     Raises:
         OSError: It cannot be read.
         ValueError: It is none, or a later version of agentkit has written it.
     """
-    found = _Read()
+    found = Journaled()
     for number, raw in enumerate(Path(path).read_bytes().split(b"\n"), 1):
         try:
             line = msgspec.json.decode(raw, type=Line)
@@ -141,4 +147,4 @@ def read(path: str | os.PathLike[str]) -> tuple[AnySettings | None, tuple[Entry,
             found.take(line)
         except ValueError as exc:
             raise ValueError(f"{path}, line {number}: {exc}") from exc
-    return found.settings, found.conversation()
+    return found

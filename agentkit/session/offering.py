@@ -33,9 +33,11 @@ class Offering(Listening):
         """
         await self._update(settings, timeout)
 
-    async def _update(self, settings: AnySettings, seconds: float) -> None:
+    async def _update(
+        self, settings: AnySettings, seconds: float, ended: Callable[[BaseException | None], None] | None = None
+    ) -> None:
         event_id = self._core.next_id()
-        waiter = self._updates.expect(event_id)
+        waiter = self._updates.expect(event_id, ended)
         try:
             with self._updates.patience(seconds, "session.updated"):
                 await self._command(self._core.update(settings, event_id))
@@ -52,13 +54,13 @@ class Offering(Listening):
             raise
 
     async def _answered_late(self, waiter: UpdateWaiter) -> None:
-        """Declare the tools that there are, where the server has confirmed after all what was taken back."""
+        """Ask for what is in force, where the server has confirmed after all what was taken back."""
         try:
             await waiter.wait()
         except AgentkitError:  # it was refused, or the session is over
             return
         if isinstance(self.settings, Settings):
-            await self.update(Settings(tools=self._declarations()))
+            await self.update(self._in_force())
 
     # Tools
 
@@ -157,6 +159,10 @@ class Offering(Listening):
         foreign = [tool for tool in declared if getattr(tool, "name", None) not in self.calls.offered]
         return (*self.tool_definitions(), *foreign)
 
+    def _in_force(self) -> Settings:
+        """Return what the server has to know of the tools that there are."""
+        return Settings(tools=self._declarations())
+
     @contextmanager
     def _before_next_response(self) -> Iterator[None]:
         """Hold the next response back."""
@@ -183,7 +189,8 @@ class Offering(Listening):
             async with self._taking_over:
                 if toolset in self._changed_toolsets:  # else one that waited before has taken over this change too
                     self._changed_toolsets.discard(toolset)
-                    await self._take_over_now(toolset)
+                    if toolset in self._of_toolsets:  # else it is not offered now
+                        await self._take_over_now(toolset)
 
     async def _take_over_now(self, toolset: Toolset) -> None:
         before = self._of_toolsets.get(toolset, frozenset())

@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import chain
 
 import anyio
 from msgspec.structs import replace
@@ -10,6 +11,7 @@ from msgspec.structs import replace
 from agentkit.events import AnySettings, FunctionTool, ServerMcpTool, Settings
 from agentkit.middleware import Middleware
 from agentkit.session.limits import SessionLimits
+from agentkit.session.members import HandoffAgent
 from agentkit.session.reconnecting import Reconnect
 from agentkit.session.session import Session
 from agentkit.tools import Tool, Toolset
@@ -24,6 +26,8 @@ async def open(
     middleware: Sequence[Middleware] = (),
     guards: Sequence[Middleware] = (),
     settings: AnySettings | None = None,
+    agents: Sequence[HandoffAgent] = (),
+    agent: str | None = None,
     limits: SessionLimits | None = None,
     context: object = None,
     ready_timeout: float = 10.0,
@@ -40,6 +44,9 @@ async def open(
         middleware: Layers, the first nearest the application; an instance belongs to one session.
         guards: Layers that have the last word on each way.
         settings: What is asked of the server, tools aside.
+        agents: Agents who hand the conversation over to one another, each with instructions, a voice and tools of its
+            own; then ``tools`` and ``settings`` are what they have in common.
+        agent: The name of the one that begins; the first of them where it is left out.
         limits: What the session may do at most.
         context: Reaches the tools that ask for a ``ToolContext``, as its ``data``.
         ready_timeout: Seconds that the server may take for ``session.created``, and again to confirm the settings.
@@ -56,11 +63,14 @@ async def open(
         ServerError: The server refused the settings.
         RemoteProtocolError: The server did not answer as a Realtime server does.
         AgentkitError: A toolset could not be opened.
-        TypeError: Something is no tool, two tools have one name, or a layer has no hook.
+        TypeError: Something is no tool, two tools of an agent have one name, or a layer has no hook.
+        ValueError: Two agents have one name, one hands over to itself or to nobody, or there is no such first one.
     """
-    for each in tools:
+    for each in (*tools, *chain.from_iterable(each.tools for each in agents if isinstance(each, HandoffAgent))):
         if not isinstance(each, Tool | FunctionTool | ServerMcpTool | Toolset):
             raise TypeError(f"{each!r} is no tool; decorate the function with @agentkit.tool")
+    if agents and not isinstance(settings, Settings | None):
+        raise TypeError("a transcription session has no agents")
     single = [tool for tool in tools if isinstance(tool, Tool | FunctionTool)]
     hosted = [tool for tool in tools if isinstance(tool, ServerMcpTool)]
     if hosted:
@@ -85,6 +95,7 @@ async def open(
         limits=limits or SessionLimits(),
         context=context,
     )
+    session.take_agents(agents, tools, agent)
     session.use(reconnect or Reconnect.default(provider))
     failure: Exception | None = None
     async with AsyncExitStack() as layers:

@@ -3,6 +3,7 @@
 Rule: never beyond what was received. Whoever plays the audio moves the clock; where nobody does, it can run by itself.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -30,6 +31,8 @@ class Playback:
         """What has come, oldest first: items, and the milliseconds of each from where to where."""
         self.real_time = False
         """Whether the clock runs by itself."""
+        self.moved_at = -math.inf
+        """When a player told last that more was heard."""
 
     @property
     def item_id(self) -> str | None:
@@ -43,7 +46,11 @@ class Playback:
 
     def played(self, item_id: str, ms: int) -> None:
         """Move the clock: so many milliseconds of the item's audio were heard, counted from its beginning."""
-        self._core.output.played(item_id, ms)
+        output = self._core.output
+        before = output.heard_ms(item_id)
+        output.played(item_id, ms)
+        if output.heard_ms(item_id) > before:
+            self.moved_at = self._now()
 
     def follow_real_time(self, on: bool = True) -> None:
         """Let the clock run by itself, from the audio that comes next; or stop that."""

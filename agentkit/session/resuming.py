@@ -7,7 +7,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from agentkit.errors import RemoteProtocolError, SessionClosedError
-from agentkit.events import ConversationItemAdded, ConversationItemCreate, ErrorOccurred, Event, Settings
+from agentkit.events import AnySettings, ConversationItemAdded, ConversationItemCreate, ErrorOccurred, Event, Settings
 from agentkit.session.snapshot import Replay, Sendable, Snapshot, replay
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ ANSWERS: tuple[type[Event], ...] = (ConversationItemAdded, ErrorOccurred)
 
 async def resume(session: "Session", snapshot: Snapshot, *, settings: bool, timeout: float) -> Replay:
     """Send a snapshot's conversation, and wait until the server has all of it; see ``Session.resume``."""
-    wanted = snapshot.settings
+    wanted = await _with_agent(session, snapshot)
     if settings and wanted is not None:
         # the model is the connection's
         await session.update(replace(wanted, model=UNSET) if isinstance(wanted, Settings) else wanted)
@@ -46,6 +46,20 @@ async def resume(session: "Session", snapshot: Snapshot, *, settings: bool, time
             "the session before ended without its outcome. The agent was told so, and it does not run again",
         )
     return sent
+
+
+async def _with_agent(session: "Session", snapshot: Snapshot) -> AnySettings | None:
+    """Hand over to the agent that the conversation was with; return the settings that still fit then."""
+    agent, wanted, known = snapshot.agent, snapshot.settings, {each.name for each in session.agents}
+    if agent in known or (agent is None and not known):
+        if agent is not None:
+            await session.hand_over(agent, greet=False)
+        return wanted
+    if agent is not None:
+        message = f"the conversation was with {agent}, an agent that there is not in this session"
+        session.notice("agent_missing", message)
+    # what the model was told of its task there is of another agent than the one that it is with here
+    return replace(wanted, instructions=UNSET) if isinstance(wanted, Settings) else wanted
 
 
 def _take(event: Event, due: dict[str | None, Sendable]) -> None:

@@ -25,7 +25,8 @@ from agentkit.events import (
     TurnDetection,
 )
 from agentkit.protocol import Propose
-from agentkit.session.offering import UPDATE_SECONDS, Offering
+from agentkit.session.handoff import HandingOver
+from agentkit.session.offering import UPDATE_SECONDS
 from agentkit.session.tooling import SAY
 from agentkit.session.turns import Turn
 
@@ -39,7 +40,7 @@ PUSH_TO_TALK = "push_to_talk"
 MODES = (PUSH_TO_TALK, "server_vad", "semantic_vad")
 
 
-class Session(Offering):
+class Session(HandingOver):
     """One session; made by ``agentkit.open``.
 
     Every method that sends raises ``SessionClosedError`` after the session was closed, ``ConnectionLostError`` after
@@ -55,11 +56,11 @@ class Session(Offering):
             ServerError: The server refused the settings.
             RemoteProtocolError: The server said nothing for ``seconds``.
         """
-        wanted = self._with_tools(settings)
         with self._updates.patience(seconds, "session.created"):
             await self._created.wait()
         if self.ended is not None:
             raise self.ended.error or self._closed_error()
+        wanted = self._with_tools(settings)
         if wanted is not None:
             await self._update(wanted, seconds)
 
@@ -283,7 +284,7 @@ class Session(Offering):
         """Return the settings and the conversation as they are now; ``to_json`` writes them down."""
         from agentkit.session.snapshot import Snapshot  # only some sessions are kept
 
-        return Snapshot(settings=self.settings, entries=tuple(self.history.entries()))
+        return Snapshot(settings=self.settings, entries=tuple(self.history.entries()), agent=self.agent)
 
     async def resume(
         self, snapshot: "Snapshot | bytes | str", *, settings: bool = True, timeout: float = RESUME_SECONDS
@@ -291,7 +292,8 @@ class Session(Offering):
         """Take up the conversation of a snapshot in this session, a new one, so that the model knows it.
 
         What the user said goes in as text, where its audio is not in the snapshot, and of what the agent said, what was
-        heard; each call has an output, if only one that says that its outcome is not known. No tool runs.
+        heard; each call has an output, if only one that says that its outcome is not known. No tool runs. It goes on
+        with the agent that it was with, where this session has one of that name.
 
         Args:
             snapshot: Of another session, or its JSON.

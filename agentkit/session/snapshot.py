@@ -61,6 +61,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     settings: AnySettings | None = None
     """The settings in force; never with tools, which belong to the program, nor with what only a server can say."""
     entries: tuple[Entry, ...] = ()
+    agent: str | None = None
+    """The name of the agent that the conversation was with; None where the session had no agents."""
 
     def __post_init__(self) -> None:
         if self.settings is not None:
@@ -92,7 +94,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"this is no snapshot: there is no version {v}")
         body = _decoded(raw, _Body)
         entries = tuple(restored(_decoded(entry, Entry, f"entries[{i}]: ")) for i, entry in enumerate(body.entries))
-        return Snapshot(v=v, settings=body.settings, entries=entries)
+        return Snapshot(v=v, settings=body.settings, entries=entries, agent=body.agent)
 
     @staticmethod
     def from_journal(path: str | os.PathLike[str]) -> "Snapshot":
@@ -106,8 +108,9 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
         """
         from agentkit.session.journaled import read
 
-        settings, entries = read(path)
-        return Snapshot(settings=settings, entries=tuple(map(restored, entries)))
+        found = read(path)
+        entries = tuple(map(restored, found.conversation()))
+        return Snapshot(settings=found.settings, entries=entries, agent=found.agent)
 
 
 class _Head(msgspec.Struct):
@@ -117,6 +120,7 @@ class _Head(msgspec.Struct):
 class _Body(msgspec.Struct):
     settings: Settings | TranscriptionSettings | None
     entries: list[msgspec.Raw]
+    agent: str | None = None
 
 
 def _own(settings: AnySettings) -> AnySettings:

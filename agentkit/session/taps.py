@@ -38,7 +38,7 @@ class Taps:
 
     def _failed(self, layer: Middleware, event: Event, error: Exception) -> None:
         failures = self._failures[id(layer)] = self._failures.get(id(layer), 0) + 1
-        logger.error("middleware %s failed in on_wire", layer.name, exc_info=error)
+        logger.error("middleware %s failed in on_wire", layer.label, exc_info=error)
         if failures == 1:
             self._report("failed", layer, event, error)
         elif failures >= FAILURES:

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from agentkit.errors import AgentkitError
 from agentkit.events import ToolFinished, TurnCompleted, Usage
 from agentkit.protocol import TurnState
+from agentkit.session.cost import Rates
 
 CALLS = 256
 """Outcomes of calls that are kept for turns which have not ended."""
@@ -24,6 +25,11 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     responses: int
     """How many responses it took."""
     usage: Usage
+    cost_usd: float | None = None
+    """What it cost in US dollars, by the tokens that the server has told; None where the session knows no ``rates``.
+
+    A response that has answered several turns at once counts for each of them; ``session.cost`` counts it once.
+    """
     first_output_seconds: float | None
     """From the input to the first text, transcript or audio."""
     seconds: float
@@ -33,7 +39,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
 class Turns:
     """The turns that are open, their times, and who waits for them."""
 
-    def __init__(self) -> None:
+    def __init__(self, rates: Rates | None = None) -> None:
+        self._rates = rates
         self._waiters: dict[str, TurnWaiter] = {}
         self._began: dict[int, float] = {}
         self._first: dict[int, float] = {}
@@ -78,6 +85,7 @@ class Turns:
             tools=tools,
             responses=len(turn.response_ids),
             usage=turn.usage,
+            cost_usd=None if self._rates is None else sum(self._rates.cost(each) for each in turn.usages),
             first_output_seconds=first - began if first is not None else None,
             seconds=now - began,
         )
@@ -93,6 +101,7 @@ class Turns:
             first_output_seconds=result.first_output_seconds,
             seconds=result.seconds,
             usage=result.usage,
+            cost_usd=result.cost_usd,
         )
 
     def arrived(self, event: TurnCompleted, error: AgentkitError | None = None) -> None:

@@ -1,6 +1,6 @@
 """Who waits for a ``session.update`` to be confirmed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import anyio
@@ -11,12 +11,20 @@ from agentkit.errors import AgentkitError, RemoteProtocolError
 class UpdateWaiter:
     """One caller that waits."""
 
-    def __init__(self) -> None:
+    def __init__(self, ended: Callable[[BaseException | None], None] | None = None) -> None:
+        """Wait.
+
+        Args:
+            ended: Told of the answer as it comes, before the next event of the server's is looked at.
+        """
+        self._ended = ended
         self._done = anyio.Event()
         self._error: BaseException | None = None
 
     def finish(self, error: BaseException | None) -> None:
         """Let the caller go on."""
+        if self._ended is not None:
+            self._ended(error)
         self._error = error
         self._done.set()
 
@@ -33,9 +41,9 @@ class Updates:
     def __init__(self) -> None:
         self._waiters: dict[str, UpdateWaiter] = {}
 
-    def expect(self, event_id: str) -> UpdateWaiter:
-        """Wait for the answer to the update with this id."""
-        waiter = self._waiters[event_id] = UpdateWaiter()
+    def expect(self, event_id: str, ended: Callable[[BaseException | None], None] | None = None) -> UpdateWaiter:
+        """Wait for the answer to the update with this id; ``ended`` is told of it as it comes."""
+        waiter = self._waiters[event_id] = UpdateWaiter(ended)
         return waiter
 
     def forget(self, event_id: str) -> None:

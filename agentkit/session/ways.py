@@ -91,7 +91,7 @@ class Ways(ABC):
         """The conversation as the server holds it."""
         self.playback = Playback(self._core, self._fanout, now)
         """How much of the agent's audio was heard."""
-        self._turns = Turns()
+        self._turns = Turns(limits.rates)
         self._updates = Updates()
         self._timers = Timers(self._timer)
         self._at_once = self._effects_at_once()
@@ -115,6 +115,8 @@ class Ways(ABC):
         """The last error of a write that the core was told of."""
         self._transport: Transport | None = None
         self._outbox = Outbox(self._written)
+        self._look_out: Callable[[ClientEvent], None] | None = None
+        """Looks at each event that has passed the layers, and may refuse it by raising."""
 
     # Given by the engine
 
@@ -123,8 +125,8 @@ class Ways(ABC):
         """End the session, once."""
 
     @abstractmethod
-    async def _limit(self, message: str) -> None:
-        """End the session because of a limit."""
+    def _after_turn(self) -> None:
+        """Go on after a turn has ended."""
 
     # Both ways through the layers
 
@@ -154,6 +156,8 @@ class Ways(ABC):
         The core counts on every effect, so a caller's cancellation strikes only after all of them, while the frames are
         on their way; those are written all the same.
         """
+        if self._look_out is not None:
+            self._look_out(event)
         frames: list[Frame] = []
         later: list[Effect] = []
         failed: AgentkitError | None = None
@@ -258,6 +262,8 @@ class Ways(ABC):
             if self._chain.compiled(type(event)) is not None or self._outbound.busy:
                 self._outbound.post(event)
             else:
+                if self._look_out is not None:
+                    self._look_out(event)
                 await self._apply(self._core.outgoing(event))
         except AgentkitError as exc:
             self._outbound_failed(event, exc)
@@ -278,7 +284,7 @@ class Ways(ABC):
     def _layer_report(self, what: str, layer: Middleware, subject: Event | ToolCall, error: Exception | None) -> None:
         if what == "dropped" and isinstance(subject, ClientEvent | TurnCompleted) and self.ended is None:
             name = subject.wire_type
-            dropped = MiddlewareError(f"{layer.name} dropped {name}", layer=layer.name, event_type=name)
+            dropped = MiddlewareError(f"{layer.label} dropped {name}", layer=layer.name, event_type=name)
             if isinstance(subject, TurnCompleted):
                 self._turns.arrived(subject, dropped)
             elif effects := self._core.dropped(subject, dropped):
@@ -308,14 +314,6 @@ class Ways(ABC):
 
     async def _timer(self, name: str) -> None:
         await self._apply(self._core.timer(name))
-
-    def _after_turn(self) -> None:
-        limit = self._limits.turns
-        if limit is not None and self._turns.count >= limit and self.ended is None:
-            said = "1 turn is" if limit == 1 else f"{limit} turns are"
-            self.start_soon(self._limit, f"{said} over, the session's limit (limits.turns)")
-        else:
-            self.end_if_quiet()
 
     def end_if_quiet(self) -> None:
         """End a session that was asked to end, once nothing is due any more."""

@@ -59,6 +59,13 @@ class Body(Struct, frozen=True, kw_only=True):
     """Takes each value of an async generator; None for other functions."""
     secrets: tuple[str, ...] = ()
     """Texts that are not written to the log."""
+    where: str | None = None
+    """Where a configuration names the tool."""
+
+    @property
+    def label(self) -> str:
+        """The tool's name for the log, and where a configuration names it."""
+        return self.name if self.where is None else f"{self.name} ({self.where})"
 
 
 async def run_body(body: Body, limits: Limits) -> ToolResult:
@@ -90,10 +97,10 @@ async def run_body(body: Body, limits: Limits) -> ToolResult:
         _log(body, "failed while it was stopped for taking too long", error)
     if result is None:
         kind = "it was cancelled" if body.is_async else "its thread is abandoned, and runs on"
-        logger.warning("tool %s timed out after %g s; %s", body.name, limits.seconds, kind)
+        logger.warning("tool %s timed out after %g s; %s", body.label, limits.seconds, kind)
         return ToolResult.timed_out(body.name, limits.seconds)
     if isinstance(result.error, OutputError):
-        logger.error("tool %s: %s", body.name, hidden(str(result.error), body.secrets))
+        logger.error("tool %s: %s", body.label, hidden(str(result.error), body.secrets))
     return result
 
 
@@ -137,7 +144,7 @@ def failure_text(name: str, error: BaseException) -> str:
 
 def _failure(body: Body, error: BaseException, limits: Limits) -> ToolResult:
     if isinstance(error, ToolError):
-        logger.info("tool %s answered with %s", body.name, type(error).__name__)
+        logger.info("tool %s answered with %s", body.label, type(error).__name__)
     else:
         _log(body, "failed", error)
     return ToolResult.failed(failure_text(body.name, error), error=error, max_bytes=limits.max_bytes)
@@ -150,9 +157,9 @@ def _log(body: Body, what: str, error: BaseException) -> None:
     trace = "".join(traceback.format_exception(error))
     shown = Masker().text(hidden(trace, body.secrets))
     if shown == trace:
-        logger.error("tool %s %s", body.name, what, exc_info=error)
+        logger.error("tool %s %s", body.label, what, exc_info=error)
     else:
-        logger.error("tool %s %s\n%s", body.name, what, shown)
+        logger.error("tool %s %s\n%s", body.label, what, shown)
 
 
 class _Outcome(Struct, frozen=True):

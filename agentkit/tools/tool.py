@@ -67,6 +67,8 @@ class Tool(Struct, Generic[P, R], frozen=True, kw_only=True, eq=False, dict=True
     """Phrases with which a user may ask for it."""
     given_description: str | None = None
     """A description that stands in for the docstring's."""
+    where: str | None = None
+    """Where a configuration names it, as ``agent.yaml:31:5``."""
 
     def __post_init__(self) -> None:
         if _NAME.fullmatch(self.name) is None:
@@ -159,6 +161,10 @@ class Tool(Struct, Generic[P, R], frozen=True, kw_only=True, eq=False, dict=True
             TypeError: The name is none that a tool can have.
         """
         return msgspec.structs.replace(self, name=name)
+
+    def named_at(self, where: str) -> "Tool[P, R]":
+        """Give the same tool, which knows where a configuration names it."""
+        return msgspec.structs.replace(self, where=where)
 
     def with_(
         self,
@@ -265,6 +271,7 @@ class Tool(Struct, Generic[P, R], frozen=True, kw_only=True, eq=False, dict=True
                 is_async=self.is_async,
                 partial=context.tell_partial if self.streams else None,
                 secrets=secrets,
+                where=self.where,
             )
             result = await run_body(body, limits)
             if attempt > policy.retries or not await worth_another_try(body, result, attempt):

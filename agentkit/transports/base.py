@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
@@ -84,6 +85,10 @@ class Provider(ABC):
 
     reconnects: bool = False
     """Whether a session goes on over another connection when one is lost, where it is not told otherwise."""
+
+    def unset_variable(self, environ: Mapping[str, str]) -> str | None:
+        """Return the variable of the environment that ``connect`` needs and that is not set; None where none is."""
+        return None
 
     @abstractmethod
     def connect(self) -> AbstractAsyncContextManager[Transport]:

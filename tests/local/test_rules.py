@@ -13,6 +13,7 @@ from agentkit.events import (
     InputImage,
     InputText,
     MessageItem,
+    OutputText,
     ToolChoice,
 )
 from agentkit.local import Finished, FunctionCall, ResponderOutput, ResponderRequest, RulesResponder, TextDelta
@@ -241,6 +242,34 @@ async def test_several_bare_outputs_say_what_they_are_of() -> None:
 
 async def test_outputs_of_an_earlier_turn_are_not_said_again() -> None:
     assert "391" not in await _text(_user("a"), *_answered(("x", "391")), _user("tell me a joke"))
+
+
+def _call_of(call_id: str) -> FunctionCallItem:
+    return FunctionCallItem(call_id=call_id, name="slowly", arguments="{}")
+
+
+def _output_of(call_id: str) -> FunctionCallOutputItem:
+    return FunctionCallOutputItem(call_id=call_id, output=f"Slowly {call_id}.")
+
+
+def _agent(text: str) -> MessageItem:
+    return MessageItem(role="assistant", content=(OutputText(text=text),))
+
+
+async def test_a_stopped_question_is_not_answered_with_the_next() -> None:
+    items = (_user("a"), _call_of("A"), _user("b"), _call_of("B"), _output_of("A"), _output_of("B"))
+    assert await _text(*items) == "Slowly B."
+
+
+async def test_a_result_that_comes_late_is_said_alone() -> None:
+    items = (_user("a"), _call_of("A"), _user("b"), _call_of("B"), _output_of("B"), _agent("Slowly B."))
+    assert await _text(*items, _output_of("A")) == "Slowly A."
+    both = (_user("a"), _call_of("A"), _call_of("B"), _user("b"), _agent("Well."), _output_of("A"), _output_of("B"))
+    assert await _text(*both) == "Slowly A.\nSlowly B."
+
+
+async def test_asked_once_more_without_anything_new_it_says_the_same() -> None:
+    assert await _text(_user("a"), _call_of("A"), _output_of("A"), _agent("Slowly A.")) == "Slowly A."
 
 
 async def test_a_response_can_be_told_what_to_say() -> None:

@@ -32,7 +32,8 @@ async def unlock(door: str, pin: str) -> str:
 @asynccontextmanager
 async def logging(path: Path, *, audio: bool = False) -> AsyncIterator[Logger]:
     layer = Logger.from_config(LoggerConfig(path=str(path), audio=audio))
-    layer.session = SimpleNamespace(id="ak1", tools={"unlock": unlock})  # all that the logger uses of it
+    # all that the logger uses of it
+    layer.session = SimpleNamespace(id="ak1", secret_arguments={"unlock": frozenset({"pin"})})
     async with layer.running():
         yield layer
 

@@ -13,3 +13,4 @@ def test_a_turn_adds_up_its_responses() -> None:
     assert turn.status == "cancelled"
     assert turn.response_ids == ["r1", "r2", "r3"]
     assert turn.usage == Usage(total_tokens=7, input_tokens=2, output_tokens=1)
+    assert turn.usages == [Usage(total_tokens=3, input_tokens=2), Usage(total_tokens=4, output_tokens=1)]

@@ -125,6 +125,22 @@ async def test_a_missing_key_names_the_variable_before_anything_is_dialled(
     assert listening.requests == []
 
 
+@pytest.mark.parametrize(
+    "key,environ,lacking",
+    [
+        (None, {}, "OPENAI_API_KEY"),
+        (None, {"OPENAI_API_KEY": " \n"}, "OPENAI_API_KEY"),
+        (None, {"OPENAI_API_KEY": KEY}, None),
+        (KEY, {}, None),
+        (lambda: KEY, {}, None),
+    ],
+)
+def test_it_says_which_variable_it_lacks_without_dialling(
+    anyio_backend: str, key: Any, environ: dict[str, str], lacking: str | None
+) -> None:
+    assert OpenAI(api_key=key).unset_variable(environ) == lacking
+
+
 async def test_an_empty_key_says_where_it_was_given(listening: Any) -> None:
     assert "given as api_key is empty" in str(await refused(OpenAI(api_key=" ", url=listening.url)))
     assert "from the api_key function is empty" in str(await refused(OpenAI(api_key=lambda: "", url=listening.url)))

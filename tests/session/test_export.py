@@ -234,6 +234,7 @@ def test_names_can_be_chosen() -> None:
         ("\x1b[31mred\x1b[0m", "red"),
         ("\x1b]0;title\x07x", "x"),
         ("a\x9b2Jb\x00c\x7f", "abc"),
+        ("a\u202eb\u2066c\u200f\u061cd", "abcd"),
         ("a\ragent: b\u2028agent: c\x85d", "a agent: b agent: c d"),
         ("\ud800", "?"),
     ],
