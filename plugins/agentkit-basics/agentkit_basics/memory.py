@@ -9,9 +9,7 @@ import contextlib
 import difflib
 import functools
 import json
-import os
 import re
-import tempfile
 import threading
 import weakref
 from collections.abc import Callable, Iterator, MutableMapping
@@ -21,6 +19,7 @@ from typing import Annotated, Final
 from msgspec import Meta, Struct
 
 from agentkit import Factory, Tool, ToolContext, ToolError, tool
+from agentkit.files import replace_file
 
 _MAX_KEYS: Final = 1_000
 _MAX_KEY: Final = 100
@@ -147,19 +146,11 @@ def _read(path: Path) -> Memory:
 
 
 def _write(path: Path, memory: Memory) -> None:
-    temporary = None
+    data = json.dumps(dict(memory), ensure_ascii=False, indent=2) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(dict(memory), stream, ensure_ascii=False, indent=2)
-            stream.write("\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        replace_file(path, data.encode(), mode=None if path.exists() else 0o600)
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         raise ToolError(f"the memory file {path} cannot be written: {error.strerror}") from error
 
 

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import sys
 import weakref
 from pathlib import Path
 
@@ -122,6 +123,17 @@ def test_a_file_that_does_not_exist_is_an_empty_memory(tmp_path: Path) -> None:
     file = tmp_path / "memory.json"
     assert recall(session(), "dog", path=file)["value"] is None
     assert not file.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files have other rights there")
+def test_a_new_file_is_the_owners_alone_and_one_that_is_there_keeps_its_rights(tmp_path: Path) -> None:
+    path = tmp_path / "memory.json"
+    remember(session(), "dog", "Rex", path=path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o640)
+    remember(session(), "dog", "Max", path=path)
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert json.loads(path.read_text()) == {"dog": "Max"}
 
 
 def test_writing_leaves_no_other_file_behind(tmp_path: Path) -> None:

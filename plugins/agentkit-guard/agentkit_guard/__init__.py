@@ -7,7 +7,7 @@ Each guard is a file: ``redact``, ``topic``, ``gate``, ``hold``, ``tool_policy``
 from collections.abc import Iterable
 
 from agentkit import Factory, Middleware, hookimpl
-from agentkit_guard.budget import Amounts, Budget, BudgetConfig, Rates
+from agentkit_guard.budget import Amounts, Budget, BudgetConfig
 from agentkit_guard.check import Check, CheckConfig
 from agentkit_guard.gate import Gate, GateConfig
 from agentkit_guard.hold import Hold, HoldConfig
@@ -27,7 +27,6 @@ __all__ = [
     "Hold",
     "HoldConfig",
     "ModelConfig",
-    "Rates",
     "Redact",
     "RedactConfig",
     "Rule",

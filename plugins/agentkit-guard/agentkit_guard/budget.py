@@ -11,39 +11,13 @@ import anyio
 import msgspec
 from msgspec.structs import replace
 
-from agentkit import Duration, Middleware, Next, NextCall, ToolCall, ToolResult, on
-from agentkit.events import (
-    ResponseCancel,
-    ResponseCreate,
-    ResponseCreated,
-    ResponseDone,
-    TurnCompleted,
-    Usage,
-    UsageDetails,
-)
+from agentkit import Duration, Middleware, Next, NextCall, Rates, ToolCall, ToolResult, on
+from agentkit.events import ResponseCancel, ResponseCreate, ResponseCreated, ResponseDone, TurnCompleted
 from agentkit_guard.reacting import SAY_SECONDS, Remembered, is_saying
 
 GOODBYE: Final = "agentkit_goodbye"
 """Key of ``metadata`` by which the goodbye is known from what the server begins by itself."""
-_MILLION: Final = 1_000_000
 _Reached: TypeAlias = Callable[[str, str], None]
-
-
-class Rates(msgspec.Struct, frozen=True, kw_only=True):
-    """What a million tokens cost, in any currency."""
-
-    input: float = 0.0
-    """Text and images that the model reads."""
-    output: float = 0.0
-    """Text that it writes."""
-    audio_input: float | None = None
-    """Audio that it hears; as ``input`` where it is not said."""
-    audio_output: float | None = None
-    """Audio that it speaks; as ``output`` where it is not said."""
-    cached: float | None = None
-    """What it has read before; as ``input`` where it is not said."""
-    cached_audio: float | None = None
-    """What it has heard before; as ``audio_input`` where it is not said."""
 
 
 class Amounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,34 +55,6 @@ class BudgetConfig(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("a limit cannot be below 0")
         if self.rates is None and any(name == "cost" and value is not None for name, value in said):
             raise ValueError("a cost needs the rates of the model: rates: {input: ..., output: ...}")
-
-
-def cost_of(usage: Usage, rates: Rates) -> float:
-    """Return what a response cost; tokens of which nobody says what they are, count as the dearest."""
-    audio_in = rates.input if rates.audio_input is None else rates.audio_input
-    audio_out = rates.output if rates.audio_output is None else rates.audio_output
-    cached = rates.input if rates.cached is None else rates.cached
-    cached_audio = audio_in if rates.cached_audio is None else rates.cached_audio
-    given, made = usage.input_token_details, usage.output_token_details
-    heard, read = _kinds(given)
-    spoken, written = _kinds(made)
-    again = _count(given.cached_tokens if given is not None else None)
-    of_cached = (given.cached_tokens_details if given is not None else None) or {}
-    heard_again = min(_count(of_cached.get("audio_tokens")), heard, again)
-    read_again = min(again - heard_again, read)
-    total = (read - read_again) * rates.input + read_again * cached
-    total += (heard - heard_again) * audio_in + heard_again * cached_audio
-    total += written * rates.output + spoken * audio_out
-    unknown_in = max(0, _count(usage.input_tokens) - heard - read)
-    unknown_out = max(0, _count(usage.output_tokens) - spoken - written)
-    return (total + unknown_in * max(rates.input, audio_in) + unknown_out * max(rates.output, audio_out)) / _MILLION
-
-
-def _kinds(details: UsageDetails | None) -> tuple[int, int]:
-    """Return tokens of audio, and of text and images."""
-    if details is None:
-        return 0, 0
-    return _count(details.audio_tokens), _count(details.text_tokens) + _count(details.image_tokens)
 
 
 def _count(tokens: int | None) -> int:
@@ -158,7 +104,7 @@ class Budget(Middleware):
             usage = response.usage
             self.tokens += max(_count(usage.total_tokens), _count(usage.input_tokens) + _count(usage.output_tokens))
             if self._config.rates is not None:
-                self.cost += cost_of(usage, self._config.rates)
+                self.cost += self._config.rates.cost(usage)
             self._look("tokens", self.tokens)
             self._look("cost", self.cost)
         await call_next(event)

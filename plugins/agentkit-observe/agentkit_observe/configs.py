@@ -37,6 +37,10 @@ class RecorderConfig(Struct, frozen=True, kw_only=True):
     """How much both files may hold together; the recording stops there, and the session goes on."""
     notice: bool = True
     """Tell by a notice that the session is recorded, and where."""
+    keep: Timeout | None = None
+    """How long recordings are kept, counted from their last write; older ones of this path go when a session begins."""
+    redact: bool = False
+    """Mask card numbers, addresses and the like in the events, by agentkit-realtime-guard; never in the audio."""
 
 
 class OtelConfig(Struct, frozen=True, kw_only=True):

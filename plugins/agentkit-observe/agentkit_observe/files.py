@@ -6,6 +6,7 @@ Rule: a name is made of the configuration's template and of what we say ourselve
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -15,7 +16,7 @@ from agentkit import ConfigError
 _NUMBERS: Final = 10_000
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9_-]")
 _RESERVED: Final = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
-_PLACE: Final = re.compile(r"\{([^{}]*)\}")
+PLACE: Final = re.compile(r"\{([^{}]*)\}")
 
 
 class NewFiles:
@@ -32,7 +33,7 @@ def check_template(template: str, who: str) -> None:
     Raises:
         ValueError: It has other variables than ``{session}`` and ``{date}``, a ``..``, or a name that no file can have.
     """
-    unknown = sorted({name for name in _PLACE.findall(template) if name not in ("session", "date")})
+    unknown = sorted({name for name in PLACE.findall(template) if name not in ("session", "date")})
     if unknown:
         raise ValueError(f"{who}: the path has {{{unknown[0]}}}, and only {{session}} and {{date}} are filled in")
     if any(not character.isprintable() for character in template):
@@ -77,12 +78,12 @@ def create(template: str, endings: Sequence[str], *, session_id: str, who: str) 
 
 def _filled(template: str, session_id: str) -> Path:
     values = {"session": _UNFIT.sub("_", session_id) or "session", "date": datetime.now(UTC).strftime("%Y-%m-%d")}
-    return Path(_PLACE.sub(lambda match: values[match[1]], template))
+    return Path(PLACE.sub(lambda match: values[match[1]], template))
 
 
 def _folder(template: str, filled: Path) -> Path:
     """Make the folder of a file, and check that no link on the way leads out of what the template names."""
-    root = _parent(template)
+    root = fixed_folder(template)
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
     filled.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder = filled.parent.resolve()
@@ -91,7 +92,7 @@ def _folder(template: str, filled: Path) -> Path:
     return folder
 
 
-def _parent(template: str) -> Path:
+def fixed_folder(template: str) -> Path:
     """Return the folders of a template before its first variable."""
     parts: list[str] = []
     for part in Path(template).parent.parts:
@@ -99,6 +100,29 @@ def _parent(template: str) -> Path:
             break
         parts.append(part)
     return Path(*parts) if parts else Path()
+
+
+def hold(handle: int) -> None:
+    """Hold a new file as one that is in use, until it is closed.
+
+    Where files cannot be held it does nothing: Windows does not remove a file that is open.
+    """
+    with suppress(ImportError, OSError):
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def is_held(handle: int) -> bool:
+    """Tell whether an open file is held by somebody else, in this process or another."""
+    with suppress(ImportError, OSError):
+        import fcntl
+
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)  # one that is shared needs no right to write
+        except BlockingIOError:
+            return True
+    return False
 
 
 def _create_all(paths: Sequence[Path]) -> NewFiles | None:

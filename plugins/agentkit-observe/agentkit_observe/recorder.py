@@ -8,10 +8,12 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
 
 import anyio
+import anyio.to_thread
 import msgspec
 import numpy as np
 from msgspec import UNSET
@@ -34,8 +36,10 @@ from agentkit.middleware.secrets import wire_masker
 from agentkit.protocol.audio import Format
 from agentkit.session.clock import clock
 from agentkit_observe.configs import RecorderConfig
-from agentkit_observe.files import check_template, create
+from agentkit_observe.files import check_template, create, hold
+from agentkit_observe.keeping import remove_older
 from agentkit_observe.opening import is_opening
+from agentkit_observe.redacting import HIDDEN, Redactor
 from agentkit_observe.tracks import Track
 
 HOLD: Final = 5.0
@@ -58,12 +62,13 @@ class Recorder(Middleware):
         """Make the layer; the files are made with the session.
 
         Raises:
-            ValueError: The path cannot be used, or there is nothing to record.
+            ValueError: The path cannot be used, there is nothing to record, or what redacts is not installed.
         """
         check_template(config.path, "recorder")
         if not (config.audio or config.events):
             raise ValueError("recorder: neither audio nor events are recorded; say audio: true or events: true")
         self._config = config
+        self._redactor = Redactor() if config.redact else None
         self._left = config.max_size
         self._now: Callable[[], float] = anyio.current_time
         self._began = 0.0
@@ -71,7 +76,9 @@ class Recorder(Middleware):
         self._events = -1
         self._wav: _Stereo | None = None
         self._stopped = False
-        self._announce = False
+        self._opening = True
+        """Whether nobody can listen yet."""
+        self._untold: list[Callable[[], None]] = []
         self._masker: WireMasker
         self.events_path: Path | None = None
         """The events' file, once the session runs."""
@@ -89,28 +96,42 @@ class Recorder(Middleware):
         ]
         files = create(self._config.path, endings, session_id=self.session.id, who="recorder")
         for path, handle in zip(files.paths, files.handles, strict=True):
+            hold(handle)  # so that no other session takes it for an old one
             if path.suffix == ".wav":
                 self.audio_path = path
                 self._wav = _Stereo(handle)
             else:
                 self.events_path = path
                 self._events = handle
-        self._announce = self._config.notice
+        if self._config.notice:
+            written = " and ".join(str(path) for path in files.paths)
+            self._tell("recording", f"this session is recorded: {written}", level="info")
+        if self._config.keep is not None:
+            self.session.start_soon(self._remove_older, time.time() - self._config.keep)
         try:
             yield
         finally:
             self._finish()
 
+    async def _remove_older(self, before: float) -> None:
+        errors = (await anyio.to_thread.run_sync(remove_older, self._config.path, before)).errors
+        if errors:
+            first = errors[0]
+            why = f"{first.filename or self._config.path!r}: {first.strerror or first}"
+            which = "an older recording" if len(errors) == 1 else f"{len(errors)} older recordings"
+            rest = "" if len(errors) == 1 else ", and others"
+            self.session.notice("recording_kept", f"{which} cannot be removed: {why}{rest}")
+
     # The events
 
     def on_wire(self, direction: Direction, raw: bytes, event: Event) -> None:
         """Record a frame, and the user's audio in it."""
+        if self._opening and not is_opening(event):
+            self._opening = False
+            for tell in self._untold:
+                tell()
         if self._stopped:
             return
-        if self._announce and not is_opening(event):
-            self._announce = False
-            written = " and ".join(str(path) for path in (self.events_path, self.audio_path) if path is not None)
-            self.session.notice("recording", f"this session is recorded: {written}", level="info")
         at = self._now() - self._began
         try:
             if self._events >= 0:
@@ -126,8 +147,12 @@ class Recorder(Middleware):
 
     def _write_event(self, at: float, direction: Direction, raw: bytes, event: Event) -> None:
         raw = self._masker.frame(raw if self._config.audio_in_events else without_audio(raw, event))
+        if self._redactor is not None and not isinstance(event, ResponseOutputAudioDelta | InputAudioBufferAppend):
+            raw = self._redactor.frame(raw)
         self._sequence += 1
-        if isinstance(event, MalformedEvent):
+        if isinstance(event, MalformedEvent) and self._redactor is not None:
+            body = b'"raw":' + msgspec.json.encode(HIDDEN)
+        elif isinstance(event, MalformedEvent):
             text = msgspec.json.encode(raw[:4096].decode("utf-8", "replace"))
             body = b'"raw":' + self._masker.masker.bytes(text)
         else:
@@ -184,9 +209,16 @@ class Recorder(Middleware):
             return
         self._stopped = True
         path = self.events_path or self.audio_path
-        self.session.notice(
-            "recording_stopped", f"the recording {str(path)!r} ends here: it {why}", hint=f"{hint}; the session goes on"
-        )
+        message = f"the recording {str(path)!r} ends here: it {why}"
+        self._tell("recording_stopped", message, hint=f"{hint}; the session goes on")
+
+    def _tell(self, code: str, message: str, *, level: str = "warning", hint: str | None = None) -> None:
+        """Tell a person something, once somebody can listen."""
+        tell = partial(self.session.notice, code, message, level=level, hint=hint)
+        if self._opening:
+            self._untold.append(tell)
+        else:
+            tell()
 
     def _finish(self) -> None:
         if self._events >= 0:

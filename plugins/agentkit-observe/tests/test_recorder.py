@@ -295,6 +295,20 @@ async def test_a_full_disk_ends_the_recording_with_one_notice_and_the_session_go
     assert "u1" in json.dumps(lines(tmp_path / "r.jsonl"))
 
 
+async def test_a_disk_that_is_full_from_the_first_frame_is_told(
+    opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    async with opened(recorder(tmp_path)) as it:
+        await it.server.types("u1", "hello")
+        await it.handled()
+        monkeypatch.undo()
+        assert "No space left on device" in await it.told("recording_stopped")
+
+
 @in_virtual_time
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="file sizes are limited by POSIX only")
 async def test_what_was_recorded_before_the_disk_was_full_can_be_read(opened: Open, tmp_path: Path) -> None:

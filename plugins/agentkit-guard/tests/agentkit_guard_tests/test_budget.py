@@ -6,10 +6,10 @@ from typing import Any
 
 import anyio
 import pytest
-from agentkit_guard import Amounts, Budget, BudgetConfig, Rates
+from agentkit_guard import Amounts, Budget, BudgetConfig
 from trio.testing import MockClock
 
-from agentkit import MiddlewareError, tool
+from agentkit import MiddlewareError, Rates, tool
 from agentkit.events import Notice, ResponseDone, SessionEnded, ToolFinished, TurnCompleted, decode_server
 from agentkit.pytest_plugin import Cli
 

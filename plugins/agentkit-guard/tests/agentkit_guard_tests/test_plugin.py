@@ -6,7 +6,7 @@ from pathlib import Path
 import agentkit_guard
 import msgspec
 import pytest
-from agentkit_guard import Amounts, ModelConfig, Rates, Rule, register_middleware
+from agentkit_guard import Amounts, ModelConfig, Rule, register_middleware
 
 import agentkit
 from agentkit import ConfigError, Factory, Middleware
@@ -16,7 +16,7 @@ from agentkit.testing import check_plugin
 NAMES = ("budget", "check", "gate", "hold", "redact", "tool-policy", "topic")
 PLUGINS = {"guard": agentkit_guard}
 FACTORIES = list(register_middleware())
-CONFIGS = [*(item.config for item in FACTORIES if item.config is not None), Amounts, ModelConfig, Rates, Rule]
+CONFIGS = [*(item.config for item in FACTORIES if item.config is not None), Amounts, ModelConfig, Rule]
 HEAD = "agent: {instructions: Be brief.}\nprovider: {use: local}\nmiddleware:\n"
 
 
