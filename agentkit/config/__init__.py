@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from agentkit.config.diagnostics import CODES, ConfigErrors, Diagnostic, summary
     from agentkit.config.loaded import Loaded, diagnose, load_config
     from agentkit.config.nodes import Block, Place
-    from agentkit.config.rendering import render_concise, render_full, render_json
+    from agentkit.config.rendering import render_concise, render_full, render_github, render_json
     from agentkit.config.schema import Config
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "load_config",
     "render_concise",
     "render_full",
+    "render_github",
     "render_json",
     "summary",
 ]
@@ -35,7 +36,7 @@ _HOMES: Final = {
     "diagnostics": ("CODES", "ConfigErrors", "Diagnostic", "summary"),
     "loaded": ("Loaded", "diagnose", "load_config"),
     "nodes": ("Block", "Place"),
-    "rendering": ("render_concise", "render_full", "render_json"),
+    "rendering": ("render_concise", "render_full", "render_github", "render_json"),
     "schema": ("Config",),
 }
 

@@ -3,32 +3,52 @@
 Rule: names are looked up here and nowhere else, so the session needs neither YAML nor plugins.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias, TypeVar
 
 from msgspec import Struct
 
+from agentkit.config.agents import main_name, places_of
 from agentkit.config.diagnostics import Diagnostic
 from agentkit.config.guardrails import cited, with_beside
 from agentkit.config.loaded import Loaded
 from agentkit.config.names import in_order, softened
-from agentkit.config.nodes import Block, KeyPath, MapNode
+from agentkit.config.nodes import Block, KeyPath, MapNode, Place
 from agentkit.config.packages import install_hint
-from agentkit.config.parts import AnyTool, LayerSource, ToolsetSource, ToolSource
+from agentkit.config.parts import AgentSource, AnyTool, LayerSource, ToolsetSource, ToolSource
 from agentkit.config.policies import Unfit, options_of, unfit, unknown_secrets
 from agentkit.config.python_tools import PythonToolError, load_python_tool
-from agentkit.config.schema import Guardrail, HostedMcp, HostedTool, Layer, McpTool, PluginTool, PythonTool, ToolItem
+from agentkit.config.recording import RECORDER, SOURCE, options_of_recorder
+from agentkit.config.schema import (
+    AnyToolItem,
+    FurtherAgent,
+    Guardrail,
+    HostedMcp,
+    HostedTool,
+    Layer,
+    McpTool,
+    PluginTool,
+    PythonTool,
+    Recording,
+    ToolItem,
+)
 from agentkit.errors import PluginError, UnknownNameError
 from agentkit.middleware import Middleware
 from agentkit.plugins import Plugins
 from agentkit.providers.local import Local, LocalConfig
 from agentkit.registry import Factory, Kind
+from agentkit.session.members import tool_name
 from agentkit.tools import Tool, Toolset
 from agentkit.transports.base import Provider
 
 T = TypeVar("T")
 
 _WRONG: Final = object()
+
+Hosted: TypeAlias = tuple[HostedMcp, KeyPath]
+"""A server that is not called from here, with the place of its item."""
+Given: TypeAlias = ToolSource | ToolsetSource | Hosted | None
+"""What an item of ``tools`` comes to."""
 
 
 class Parts(Struct, frozen=True, kw_only=True):
@@ -40,36 +60,45 @@ class Parts(Struct, frozen=True, kw_only=True):
     hosted: tuple[HostedMcp, ...]
     layers: tuple[LayerSource, ...]
     guards: tuple[LayerSource, ...]
+    agents: tuple[AgentSource, ...]
 
 
 class Builder:
     """Builds the parts of one configuration, and collects what is wrong."""
 
-    def __init__(self, loaded: Loaded, plugins: Plugins, diagnostics: list[Diagnostic]) -> None:
+    def __init__(
+        self, loaded: Loaded, plugins: Plugins, diagnostics: list[Diagnostic], *, run_python: bool = True
+    ) -> None:
+        """Take what was read; without ``run_python``, nothing of the user's own is imported, and those tools lack."""
+        self._run_python = run_python
         self._loaded = loaded
         self._plugins = plugins
         self._diagnostics = diagnostics
+        self._doubled: set[tuple[str, Place, Place]] = set()
 
     def build(self) -> tuple[Parts | None, tuple[Diagnostic, ...]]:
         """Return the parts, or None where there are errors, and every problem in the order of the text."""
         config = self._loaded.config
         provider = self._provider()
-        hosted = tuple(item.hosted_mcp for item in config.tools if isinstance(item, HostedTool) and item.when)
-        found = [
-            self._tool(item, index)
-            for index, item in enumerate(config.tools)
-            if item.when and not isinstance(item, HostedTool)
-        ]
-        tools = tuple(source for source in found if isinstance(source, ToolSource))
-        toolsets = tuple(source for source in found if isinstance(source, ToolsetSource))
-        layers = self._layers("middleware", config.middleware)
+        common = [self._given(item, ("tools", index)) for index, item in enumerate(config.tools)]
+        agents = tuple(self._agent(name, said, common) for name, said in config.agents.items())
+        tools, toolsets, hosted = _sorted(common)
+        layers = (*self._recorder(config.recording), *self._layers("middleware", config.middleware))
         guards = self._layers("guardrails", config.guardrails)
-        self._check_names(tools)
-        self._check_hosted()
+        self._check_names(tools, self._ways_to(config.agent.handoff, ("agent", "handoff")))
+        self._check_hosted(hosted)
         diagnostics = in_order(self._diagnostics)
         if provider is None or any(each.severity == "error" for each in diagnostics):
             return None, diagnostics
-        parts = Parts(provider=provider, tools=tools, toolsets=toolsets, hosted=hosted, layers=layers, guards=guards)
+        parts = Parts(
+            provider=provider,
+            tools=tools,
+            toolsets=toolsets,
+            hosted=tuple(said for said, _ in hosted),
+            layers=layers,
+            guards=guards,
+            agents=agents,
+        )
         return parts, diagnostics
 
     # Providers
@@ -95,26 +124,73 @@ class Builder:
             return None
         return Local.configured(options, lambda: factory.make(own))
 
+    # Agents
+
+    def _agent(self, name: str, said: FurtherAgent, common: Sequence[Given]) -> AgentSource:
+        root, home = self._loaded.root, ("agents", name)
+        given = common
+        if said.tools is not None:
+            shared = places_of(root, name)
+            given = [
+                common[shared[index]] if index in shared else self._given(item, (*home, "tools", index))
+                for index, item in enumerate(said.tools)
+            ]
+        handoff = (main_name(root),) if said.handoff is None else said.handoff
+        tools, toolsets, hosted = _sorted(given)
+        self._check_names(tools, self._ways_to(handoff, (*home, "handoff")))
+        self._check_hosted(hosted)
+        texts = self._loaded.agents[name]
+        return AgentSource(
+            name=name,
+            description=said.description or "",
+            instructions=texts.instructions,
+            greeting=texts.greeting,
+            voice=said.voice,
+            tools=tools,
+            toolsets=toolsets,
+            hosted=tuple(each for each, _ in hosted),
+            handoff=handoff,
+            place=self._loaded.key_place(*home),
+        )
+
+    def _ways_to(self, names: Sequence[str], path: KeyPath) -> dict[str, Place]:
+        """Return the names of the tools that hand over to these agents, each with the place that asks for it."""
+        ways: dict[str, Place] = {}
+        for index, name in enumerate(dict.fromkeys(names)):
+            way = tool_name(name)
+            if way in ways:
+                message = f"two agents are handed over to by one tool, `{way}`"
+                note = f"the other one is at {ways[way]}"
+                self._diagnostics.append(self._loaded.problem("AK404", message, *path, index, notes=(note,)))
+            ways.setdefault(way, self._loaded.place(*path, index))
+        return ways
+
     # Tools
 
-    def _tool(self, item: ToolItem, index: int) -> ToolSource | ToolsetSource | None:
+    def _given(self, item: AnyToolItem, path: KeyPath) -> Given:
+        """Return what an item gives; None where it is switched off, or there is a diagnostic instead."""
+        if not item.when:
+            return None
+        return (item.hosted_mcp, path) if isinstance(item, HostedTool) else self._tool(item, path)
+
+    def _tool(self, item: ToolItem, path: KeyPath) -> ToolSource | ToolsetSource | None:
         before = len(self._diagnostics)
         found: ToolSource | ToolsetSource | None = None
         match item:
             case PluginTool():
-                found = self._plugin_tool(item, index, item.use, item.options, "use")
+                found = self._plugin_tool(item, path, item.use, item.options, "use")
             case McpTool():
-                found = self._plugin_tool(item, index, "mcp", item.mcp, "mcp")
+                found = self._plugin_tool(item, path, "mcp", item.mcp, "mcp")
             case PythonTool():
-                found = self._python_tool(item, index)
+                found = self._python_tool(item, path)
         if found is None and item.optional:
             self._diagnostics[before:] = [softened(each) for each in self._diagnostics[before:]]
         return found
 
     def _plugin_tool(
-        self, item: ToolItem, index: int, name: str, block: Block, key: str
+        self, item: ToolItem, path: KeyPath, name: str, block: Block, key: str
     ) -> ToolSource | ToolsetSource | None:
-        entry = self._get("tools", name, ("tools", index, key), on_key=key == "mcp")
+        entry = self._get("tools", name, (*path, key), on_key=key == "mcp")
         if entry is None:
             return None
         owner = self._plugins.owner("tools", name)
@@ -122,26 +198,27 @@ class Builder:
         if isinstance(entry, Tool):
             wrong = self._loaded.refuse_options(block, name)
             self._diagnostics += wrong
-            return None if wrong else self._source(lambda: entry, item, index, label, name)
+            return None if wrong else self._source(lambda: entry, item, path, label, name)
         options = self._options(entry, block)
         if options is _WRONG:
             return None
-        return self._source(lambda: entry.make(options), item, index, label, name)
+        return self._source(lambda: entry.make(options), item, path, label, name)
 
-    def _python_tool(self, item: PythonTool, index: int) -> ToolSource | ToolsetSource | None:
-        path = ("tools", index, "python")
+    def _python_tool(self, item: PythonTool, path: KeyPath) -> ToolSource | ToolsetSource | None:
+        where = (*path, "python")
+        if not self._run_python:
+            return None
         try:
-            found = load_python_tool(item.python, self._loaded.folders_of(*path))
+            found = load_python_tool(item.python, self._loaded.folders_of(*where))
         except PythonToolError as exc:
-            self._diagnostics.append(self._loaded.problem("AK207", str(exc), *path, hint=exc.hint))
+            self._diagnostics.append(self._loaded.problem("AK207", str(exc), *where, hint=exc.hint))
             return None
         build = found if isinstance(found, type) else lambda: found
-        return self._source(build, item, index, item.python, item.python)
+        return self._source(build, item, path, item.python, item.python)
 
     def _source(
-        self, build: Callable[[], AnyTool | Toolset], item: ToolItem, index: int, source: str, name: str
+        self, build: Callable[[], AnyTool | Toolset], item: ToolItem, path: KeyPath, source: str, name: str
     ) -> ToolSource | ToolsetSource | None:
-        path = ("tools", index)
         product: object = self._made_by(build, path)
         if product is None:
             return None
@@ -164,58 +241,62 @@ class Builder:
             return None
         options = options_of(item)
 
+        place = self._loaded.place(*path)
+
         def finished() -> AnyTool:
             tool: Any = build()
             called = (item.prefix or "") + (given or tool.name)
-            tool = tool.renamed(called) if called != tool.name else tool
-            return tool.with_(**options) if options else tool  # type: ignore[no-any-return]  # build gave a tool
+            return tool.renamed(called).with_(**options).named_at(str(place))  # type: ignore[no-any-return]  # a tool
 
         tool = self._made_by(finished, path)
-        if tool is None:
-            return None
-        return ToolSource(tool=tool, source=source, place=self._loaded.place(*path), build=finished)
+        return None if tool is None else ToolSource(tool=tool, source=source, place=place, build=finished)
 
     def _unfit(self, each: Unfit, path: KeyPath) -> Diagnostic:
         where = (*path, each.key, *each.inner)
         return self._loaded.problem("AK405", each.message, *where, hint=each.hint, on_key=not each.inner)
 
-    def _check_names(self, tools: Sequence[ToolSource]) -> None:
-        seen: dict[str, ToolSource] = {}
+    def _check_names(self, tools: Sequence[ToolSource], ways: Mapping[str, Place]) -> None:
+        """Find tools of one agent with one name, those that hand over among them."""
+        seen = dict(ways)
         for source in tools:
-            first = seen.setdefault(source.tool.name, source)
-            if first is not source:
-                place = source.place
-                self._diagnostics.append(
-                    Diagnostic(
-                        code="AK404",
-                        severity="error",
-                        message=f"two tools are called `{source.tool.name}`",
-                        file=place.file,
-                        line=place.line,
-                        column=place.column,
-                        end_line=place.end_line,
-                        end_column=place.end_column,
-                        hint="give one of them another `name:` or a `prefix:`",
-                        notes=(f"the other one is at {first.place}",),
-                    )
-                )
-
-    def _check_hosted(self) -> None:
-        """Find what is wrong with servers that are not called from here."""
-        labels: dict[str, int] = {}
-        for index, item in enumerate(self._loaded.config.tools):
-            if not isinstance(item, HostedTool) or not item.when:
+            name, place = source.tool.name, source.place
+            first = seen.get(name)
+            seen.setdefault(name, place)
+            if first is None or (name, first, place) in self._doubled:
                 continue
-            path = ("tools", index, "hosted_mcp")
-            said = item.hosted_mcp
+            self._doubled.add((name, first, place))
+            of_handoff = f"the other one hands over, and is made for what is at {first}"
+            self._diagnostics.append(
+                Diagnostic(
+                    code="AK404",
+                    severity="error",
+                    message=f"two tools are called `{name}`",
+                    file=place.file,
+                    line=place.line,
+                    column=place.column,
+                    end_line=place.end_line,
+                    end_column=place.end_column,
+                    hint="give one of them another `name:` or a `prefix:`",
+                    notes=(of_handoff if name in ways else f"the other one is at {first}",),
+                )
+            )
+
+    def _check_hosted(self, hosted: Sequence[Hosted]) -> None:
+        """Find what is wrong with servers that are not called from here."""
+        labels: dict[str, KeyPath] = {}
+        for said, item in hosted:
+            path = (*item, "hosted_mcp")
+            problems = []
             if (said.url is None) == (said.connector is None):
                 message = f"`hosted_mcp` of {said.label} needs either `url` or `connector`"
-                self._diagnostics.append(self._loaded.problem("AK401", message, *path, on_key=True))
-            first = labels.setdefault(said.label, index)
-            if first != index:
+                problems.append(self._loaded.problem("AK401", message, *path, on_key=True))
+            first = labels.get(said.label)
+            labels.setdefault(said.label, item)
+            if first is not None:
                 message = f"two servers have the label `{said.label}`"
-                note = f"the other one is at {self._loaded.place('tools', first)}"
-                self._diagnostics.append(self._loaded.problem("AK404", message, *path, "label", notes=(note,)))
+                note = f"the other one is at {self._loaded.place(*first)}"
+                problems.append(self._loaded.problem("AK404", message, *path, "label", notes=(note,)))
+            self._diagnostics += [each for each in problems if each not in self._diagnostics]
 
     # Layers
 
@@ -252,9 +333,29 @@ class Builder:
             name=item.use,
             source=str(owner),
             place=self._loaded.place(*path),
-            build=lambda: factory.make(options),
+            make=lambda: factory.make(options),
             guard=is_guard,
         )
+
+    def _recorder(self, said: Recording) -> tuple[LayerSource, ...]:
+        """Return the recorder, where there is one to be; a package that is missing was told already."""
+        if said.mode == "none":
+            return ()
+        try:
+            factory = self._plugins.get("middleware", RECORDER)
+            options = options_of_recorder(said, factory)
+        except UnknownNameError:
+            return ()
+        except PluginError as exc:
+            self._diagnostics.append(self._loaded.plugin_problem(exc, "recording", on_key=True))
+            return ()
+        except ValueError as exc:
+            self._diagnostics.append(self._loaded.problem("AK208", str(exc), "recording", on_key=True))
+            return ()
+        if self._made(factory, options, ("recording",)) is None:
+            return ()
+        place = self._loaded.key_place("recording")
+        return (LayerSource(name=RECORDER, source=SOURCE, place=place, make=lambda: factory.make(options)),)
 
     def _guard_options(self, factory: Factory[Any], block: Block, path: KeyPath) -> Any:
         block, problems = with_beside(self._loaded, path, block, factory.config)
@@ -307,3 +408,11 @@ class Builder:
         if isinstance(node, MapNode):
             return Block(node, path, True)
         return Block(MapNode(entries={}, place=self._loaded.place(*path)), path, False)
+
+
+def _sorted(given: Sequence[Given]) -> tuple[tuple[ToolSource, ...], tuple[ToolsetSource, ...], tuple[Hosted, ...]]:
+    return (
+        tuple(each for each in given if isinstance(each, ToolSource)),
+        tuple(each for each in given if isinstance(each, ToolsetSource)),
+        tuple(each for each in given if isinstance(each, tuple)),
+    )

@@ -4,9 +4,13 @@ Rule: it reads nodes, not values, so these problems are found in the same pass a
 type or no known choice is left to the walk.
 """
 
+from collections.abc import Iterable
+
+from agentkit.config.agents import own_tools
 from agentkit.config.diagnostics import Problems
 from agentkit.config.nodes import KeyPath, ListNode, MapNode, Node, ScalarNode, find, is_null
 from agentkit.config.policies import ASK, NEVER, REJECT, REPEATABLE, UNANSWERED, retries_of
+from agentkit.config.recording import RECORDER, recording_mode
 from agentkit.config.schema import TURN_KEYS
 from agentkit.values import AudioFormat
 
@@ -16,14 +20,19 @@ def check_combinations(root: MapNode, problems: Problems) -> None:
     _check_turn(find(root, ("session", "turn")), problems)
     for key in ("input_format", "output_format"):
         _check_format(find(root, ("session", key)), ("session", key), problems)
+    _check_limits(find(root, ("limits",)), problems)
+    _check_recording(root, problems)
     tools = root.get("tools")
-    for index, item in enumerate(tools.items if isinstance(tools, ListNode) else ()):
+    common: Iterable[tuple[KeyPath, Node]] = (
+        (("tools", index), item) for index, item in enumerate(tools.items if isinstance(tools, ListNode) else ())
+    )
+    for path, item in (*common, *own_tools(root)):
         if isinstance(item, MapNode):
-            _check_policy(item, ("tools", index), problems)
+            _check_policy(item, path, problems)
 
 
 def _check_turn(block: Node | None, problems: Problems) -> None:
-    if not isinstance(block, MapNode):
+    if not isinstance(block, MapNode) or block.torn:
         return
     mode = block.get("mode")
     if mode is None or is_null(mode):
@@ -43,6 +52,59 @@ def _check_turn(block: Node | None, problems: Problems) -> None:
                 hint=f"it goes with {' and '.join(modes)}; delete one of the two",
                 notes=(said,),
             )
+
+
+def _check_limits(block: Node | None, problems: Problems) -> None:
+    if not isinstance(block, MapNode) or block.torn:
+        return
+    said = {key: entry for key, entry in block.entries.items() if not is_null(entry.value)}
+    if "cost_usd" in said and "rates" not in said:
+        problems.add(
+            "AK401",
+            "`cost_usd` needs the `rates` of the model",
+            at=said["cost_usd"].key.place,
+            path=("limits", "cost_usd"),
+            hint="write `rates: {input: 4, output: 16}`, in dollars a million tokens",
+        )
+    chosen = _text(said["on_limit"].value) if "on_limit" in said else "close"
+    if "goodbye" in said and chosen == "close":
+        problems.add(
+            "AK401",
+            "`goodbye` is not said with `on_limit: close`",
+            at=said["goodbye"].key.place,
+            path=("limits", "goodbye"),
+            hint="write `on_limit: say_goodbye`, or delete `goodbye`",
+            notes=() if "on_limit" not in said else (f"`on_limit` is set at {said['on_limit'].value.place}",),
+        )
+
+
+def _check_recording(root: MapNode, problems: Problems) -> None:
+    mode = recording_mode(root)
+    if mode in (None, "none"):
+        return
+    layers = root.get("middleware")
+    for index, item in enumerate(layers.items if isinstance(layers, ListNode) else ()):
+        use = item.get("use") if isinstance(item, MapNode) else None
+        off = isinstance(item, MapNode) and _text(item.get("when")) == "false"
+        if use is not None and not off and _text(use).rpartition(":")[2] == RECORDER:
+            problems.add(
+                "AK401",
+                f"the session is recorded twice: by `{RECORDER}`, and by `recording`",
+                at=use.place,
+                path=("middleware", index, "use"),
+                hint="delete one of the two",
+                notes=(f"`recording` is at {root.entries['recording'].key.place}",),
+            )
+    redact = find(root, ("recording", "redact"))
+    if mode == "events_and_audio" and redact is not None and _text(redact) == "true":
+        problems.add(
+            "AK401",
+            "`redact` masks texts, and nothing of what is said in the recorded audio",
+            at=redact.place,
+            path=("recording", "redact"),
+            hint="`mode: events` records no audio",
+            severity="warning",
+        )
 
 
 def _check_format(node: Node | None, path: KeyPath, problems: Problems) -> None:

@@ -310,6 +310,34 @@ def written(value: object, expected: object = object) -> str:
     return str(value)
 
 
+def json_value(value: object, expected: object = object) -> object:
+    """Return a value as JSON data that a configuration could have; None for a secret, a block, and what has no form."""
+    core, metas = unwrap(expected)
+    unit = next((meta.extra["unit"] for meta in metas if meta.extra and "unit" in meta.extra), None)
+    if get_origin(core) in (Union, types.UnionType):
+        fitting = [member for member in get_args(core) if _could_be(value, member)]
+        return json_value(value, fitting[0]) if fitting else None
+    if unit in (DURATION, SIZE) and isinstance(value, int | float):
+        return _measured(value, str(unit))
+    if isinstance(value, enum.Enum):
+        return json_value(value.value)
+    if isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Path):
+        return str(value)
+    arguments = get_args(core)
+    if isinstance(value, Mapping):
+        item = arguments[1] if len(arguments) == 2 else object
+        return {str(key): json_value(each, item) for key, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        item = arguments[0] if arguments else object
+        values = [json_value(each, item) for each in value]
+        return sorted(values, key=str) if isinstance(value, set | frozenset) else values
+    if value is None or isinstance(value, Secret) or not is_parsed(type(value)):
+        return None
+    return str(value)
+
+
 def _could_be(value: object, member: object) -> bool:
     core, _ = unwrap(member)
     kind = get_origin(core) or core

@@ -4,14 +4,17 @@ Rule: a code keeps its meaning for ever. 0xx is syntax, 1xx shape, 2xx names and
 secrets, 4xx combinations.
 """
 
+import functools
+import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct, structs
 
-from agentkit.config.nodes import KeyPath, Place, path_text
+from agentkit.config.nodes import KeyPath, Place, Source, path_text
 from agentkit.errors import ConfigError
+from agentkit.masking import cover
 
 Severity: TypeAlias = Literal["error", "warning"]
 
@@ -27,13 +30,14 @@ CODES: Final = {
     "AK009": "the text cannot be read",
     "AK010": "nested or expanded too far",
     "AK011": "an override is not key=value",
+    "AK012": "a space is missing after a colon or a dash",
+    "AK013": "quotation marks that are not YAML's",
     "AK101": "an unknown key",
     "AK102": "a value of the wrong type",
     "AK103": "a key is missing",
     "AK104": "a value is none of the choices",
     "AK105": "a value is out of range",
     "AK106": "a key in the wrong block",
-    "AK107": "not supported yet by this version",
     "AK201": "no plugin gives this name",
     "AK202": "several plugins give this name",
     "AK203": "a plugin cannot be loaded",
@@ -42,6 +46,8 @@ CODES: Final = {
     "AK206": "files extend each other in a loop or too deep",
     "AK207": "a python tool cannot be found",
     "AK208": "a plugin refuses its options",
+    "AK209": "a key needs a package that is not installed",
+    "AK210": "code that is not trusted",
     "AK301": "an environment variable is not set",
     "AK302": "a secret stands in the file",
     "AK303": "a variable is not written right",
@@ -52,14 +58,43 @@ CODES: Final = {
     "AK404": "two tools with one name",
     "AK405": "a policy that does not fit the tool",
     "AK406": "a middleware that cannot be a guardrail",
+    "AK407": "an agent that no hand-over leads to",
 }
 """Every code, with what it is about."""
 
 _SECRET_LINE: Final = re.compile(
-    r"""(?ix) (?:key|token|secret|password|passwd|authorization|credential) ["']? \s* [:=] \s*
+    r"""(?ix) (?:key|token|secret|password|passwd|authorization|credential|cookie) ["']? \s* [:=] \s*
     (?: "((?:[^"\\]|\\.)*)"? | '([^']*)'? | ([^\s,}\]][^,}\]]*) )""",
 )
+_SECRET_FLAG: Final = re.compile(
+    r"""(?ix) --[\w-]* (?:key|token|secret|password|passwd) ["']? (?: \s*,\s* | [ ]+ ) ["']? ([^\s,"'}\]]+)"""
+)
+"""A flag in a command, with its value behind it."""
 _BREAK: Final = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
+
+_MAX_SAID: Final = 10
+"""So many errors are in the text of ``ConfigErrors``, one a line."""
+
+
+class Edit(Struct, frozen=True, kw_only=True):
+    """One piece of a text, and what stands there instead; lines and columns count from 1, the end is exclusive."""
+
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+    text: str
+
+
+class Fix(Struct, frozen=True, kw_only=True):
+    """What ``agentkit check --fix`` writes into the file."""
+
+    title: str
+    """What it does: ``write `instructions```."""
+    edits: tuple[Edit, ...]
+    """In the order of the text; they do not overlap."""
+    of: str | None = None
+    """The ``fingerprint`` of the text that they are for; in another one they would hit the wrong place."""
 
 
 class Diagnostic(Struct, frozen=True, kw_only=True):
@@ -85,11 +120,18 @@ class Diagnostic(Struct, frozen=True, kw_only=True):
     """More that helps: which keys there are, where the other one stands."""
     excerpt: tuple[tuple[int, str], ...] = ()
     """The line itself and the one above it, with their numbers; secrets are masked."""
+    fix: Fix | None = None
+    """How it is mended without a choice; None where the user has to decide."""
 
     @property
     def place(self) -> str:
         """``file:line:column``, as far as known."""
         return ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
+
+
+def _in_one_line(each: Diagnostic) -> str:
+    hint = f" ({each.hint})" if each.hint else ""
+    return " ".join(f"{each.place}: {each.message}{hint}".split())
 
 
 class ConfigErrors(ConfigError):  # noqa: N818 - it stands for several errors
@@ -111,8 +153,10 @@ class ConfigErrors(ConfigError):  # noqa: N818 - it stands for several errors
         )
 
     def __str__(self) -> str:
-        more = sum(each.severity == "error" for each in self.diagnostics) - 1
-        return super().__str__() + (f" (and {more} more error{'s' * (more > 1)})" if more else "")
+        errors = [each for each in self.diagnostics if each.severity == "error"]
+        more = len(errors) - _MAX_SAID
+        lines = [_in_one_line(each) for each in errors[:_MAX_SAID]]
+        return "\n".join([*lines, *([f"and {more} more error{'s' * (more > 1)}"] if more > 0 else [])])
 
     def __reduce__(self) -> tuple[type["ConfigErrors"], tuple[tuple[Diagnostic, ...]]]:
         return ConfigErrors, (self.diagnostics,)
@@ -135,8 +179,10 @@ class Problems:
         hint: str | None = None,
         notes: Sequence[str] = (),
         severity: Severity = "error",
+        fix: Fix | None = None,
     ) -> None:
-        """Note one problem at a place."""
+        """Note one problem at a place; a fix counts only where the text is the user's own."""
+        mendable = fix is not None and at.source.own and at.source.located and at.line is not None
         diagnostic = Diagnostic(
             code=code,
             severity=severity,
@@ -149,6 +195,7 @@ class Problems:
             key=path_text(path) or None,
             hint=hint,
             notes=tuple(notes),
+            fix=structs.replace(fix, of=_print_of(at.source)) if fix is not None and mendable else None,
         )
         self._found.append((diagnostic, at))
 
@@ -179,12 +226,13 @@ class Problems:
         """Return every problem once, file by file in the order of the text, with excerpts."""
         files: dict[str, int] = {}
         kept: dict[tuple[object, ...], Diagnostic] = {}
+        excerpts = _Excerpts(self._secrets)
         for diagnostic, place in self._found:
             files.setdefault(diagnostic.file, len(files))
             # A part that an alias repeats is checked at each use, and is still one mistake.
             identity = (diagnostic.code, diagnostic.place, diagnostic.message)
             if identity not in kept:
-                kept[identity] = structs.replace(diagnostic, excerpt=self._excerpt(place))
+                kept[identity] = _covered(diagnostic, excerpts.of(place))
         return tuple(
             sorted(
                 kept.values(),
@@ -192,36 +240,76 @@ class Problems:
             )
         )
 
-    def _excerpt(self, place: Place) -> tuple[tuple[int, str], ...]:
+
+class _Excerpts:
+    """The lines that stand beside problems, each masked once."""
+
+    def __init__(self, secrets: Iterable[Place]) -> None:
+        self._secrets: dict[Source, dict[int, list[Place]]] = {}
+        for secret in dict.fromkeys(secrets, None):
+            if secret.line is not None:
+                lines = self._secrets.setdefault(secret.source, {})
+                for number in range(secret.line, (secret.end_line or secret.line) + 1):
+                    lines.setdefault(number, []).append(secret)
+        self._masked: dict[tuple[Source, int], str] = {}
+
+    def of(self, place: Place) -> tuple[tuple[int, str], ...]:
+        """Return the line of a place and the one above it, with their numbers."""
         if place.line is None or not place.source.located:
             return ()
-        lines = split_lines(place.source.text)
+        lines = _lines_of(place.source)
         if place.line > len(lines):
             return ()
         numbers = [place.line - 1] if place.line > 1 and lines[place.line - 2].strip() else []
-        return tuple((number, self._masked(lines, number, place)) for number in [*numbers, place.line])
+        return tuple((number, self._line(lines, number, place.source)) for number in [*numbers, place.line])
 
-    def _masked(self, lines: list[str], number: int, place: Place) -> str:
+    def _line(self, lines: list[str], number: int, source: Source) -> str:
+        known = self._masked.get((source, number))
+        if known is not None:
+            return known
         line = lines[number - 1]
-        for secret in self._secrets:
-            if secret.source is not place.source or secret.line is None:
-                continue
-            end_line = secret.end_line or secret.line
-            if secret.line <= number <= end_line:
-                start = (secret.column or 1) - 1 if number == secret.line else 0
-                end = (secret.end_column or 1) - 1 if number == end_line else len(line)
-                line = _cover(line, start, end)
+        for secret in self._secrets.get(source, {}).get(number, ()):
+            start = (secret.column or 1) - 1 if number == secret.line else 0
+            last = number == (secret.end_line or secret.line)
+            line = _cover(line, start, (secret.end_column or 1) - 1 if last else len(line))
         # What is not read yet can stand beside a problem, so what is called a secret is covered by sight.
-        for match in _SECRET_LINE.finditer(line):
-            group = match.lastindex or 0
-            if "${" not in match[group]:
-                line = _cover(line, match.start(group), match.end(group))
+        for pattern in (_SECRET_LINE, _SECRET_FLAG):
+            line = pattern.sub(_value_covered, line)
+        line = cover(line)
+        self._masked[source, number] = line
         return line
+
+
+def _covered(each: Diagnostic, excerpt: tuple[tuple[int, str], ...]) -> Diagnostic:
+    """Return a problem with its excerpt, and with what looks like a key covered in all that it says."""
+    fix = each.fix
+    return structs.replace(
+        each,
+        message=cover(each.message),
+        key=cover(each.key) if each.key else None,
+        hint=cover(each.hint) if each.hint else None,
+        notes=tuple(map(cover, each.notes)),
+        excerpt=excerpt,
+        fix=None if fix is None else structs.replace(fix, title=cover(fix.title)),
+    )
+
+
+def _value_covered(match: re.Match[str]) -> str:
+    group = match.lastindex or 0
+    if "${" in match[group]:
+        return match[0]
+    start, end = match.start(group) - match.start(), match.end(group) - match.start()
+    return _cover(match[0], start, end)
 
 
 def split_lines(text: str) -> list[str]:
     """Split where YAML's reader counts a new line, so that its line numbers fit."""
     return _BREAK.split(text)
+
+
+def line_breaks(text: str) -> list[str]:
+    """Return what ends each line but the last."""
+    return _BREAK.findall(text)
 
 
 def summary(diagnostics: Sequence[Diagnostic]) -> str:
@@ -234,7 +322,24 @@ def summary(diagnostics: Sequence[Diagnostic]) -> str:
     if not counts:
         return "Found no problems"
     files = len({each.file for each in diagnostics})
-    return f"Found {' and '.join(counts)} in {files} file{'s' * (files > 1)}"
+    fixable = sum(each.fix is not None for each in diagnostics)
+    more = f" ({fixable} fixable)" if fixable else ""
+    return f"Found {' and '.join(counts)} in {files} file{'s' * (files > 1)}{more}"
+
+
+@functools.lru_cache(maxsize=8)
+def _lines_of(source: Source) -> list[str]:
+    return split_lines(source.text)
+
+
+@functools.lru_cache(maxsize=8)
+def _print_of(source: Source) -> str:
+    return fingerprint(source.text)
+
+
+def fingerprint(text: str) -> str:
+    """Return what tells a text from any other."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _cover(line: str, start: int, end: int) -> str:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from msgspec import structs
 
+from agentkit.config.agents import check_agents, with_inherited_tools
 from agentkit.config.combinations import check_combinations
 from agentkit.config.diagnostics import ConfigErrors, Diagnostic, Problems
 from agentkit.config.draft import Draft
 from agentkit.config.loader import read_file
 from agentkit.config.nodes import MapNode, Source
-from agentkit.config.prompts import Prompts
+from agentkit.config.prompts import Prompts, Texts
 from agentkit.config.schema import Config
 from agentkit.config.sources import Folder, Gatherer
 from agentkit.config.variables import Environment
@@ -28,6 +29,8 @@ class Loaded(Draft, frozen=True, kw_only=True, eq=False):
     """The agent's instructions, from a file where they stand in one, with the variables put in."""
     greeting: str | None
     """The agent's greeting, with the variables put in."""
+    agents: Mapping[str, Texts]
+    """The same of each agent under ``agents:``."""
     warnings: tuple[Diagnostic, ...]
     """What is not wrong and not good either."""
 
@@ -131,18 +134,23 @@ def _check(
     filled = environment.fill(root)
     if not isinstance(filled, MapNode):
         raise AssertionError("a map stays a map when its variables are put in")
+    filled = with_inherited_tools(filled)
     config = Walker(problems, root=filled, partial=partial).struct(filled, Config, ())
     check_combinations(filled, problems)
-    prompts = Prompts(filled, folder, problems, partial=partial)
-    instructions, greeting = prompts.instructions(), prompts.greeting()
+    check_agents(filled, problems, partial=partial)
+    further = filled.get("agents")
+    names = further.entries if isinstance(further, MapNode) else ()
+    own = Prompts(filled, folder, problems, partial=partial).texts()
+    others = {name: Prompts(filled, folder, problems, agent=name, partial=partial).texts() for name in names}
     read = Draft(root=filled, folder=folder, problems=problems)
     if not isinstance(config, Config):
         return None, read
     loaded = Loaded(
         config=config,
         root=filled,
-        instructions=instructions,
-        greeting=greeting,
+        instructions=own.instructions,
+        greeting=own.greeting,
+        agents=others,
         warnings=(),
         folder=folder,
         problems=problems,

@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from agentkit.config.agents import own_tools
 from agentkit.config.diagnostics import Diagnostic
 from agentkit.config.draft import Draft
 from agentkit.config.guardrails import cited, with_beside
-from agentkit.config.nodes import Block, KeyPath, ListNode, MapNode, ScalarNode
+from agentkit.config.nodes import Block, KeyPath, ListNode, MapNode, Node, ScalarNode
 from agentkit.config.packages import install_hint
 from agentkit.errors import PluginError, UnknownNameError
 from agentkit.plugins import Plugins
@@ -52,12 +53,17 @@ def _named(root: MapNode) -> Iterator[_Use]:
     for key, kind in lists.items():
         items = root.get(key)
         for index, item in enumerate(items.items if isinstance(items, ListNode) else ()):
-            if not isinstance(item, MapNode) or _says(item, "when", "false"):
-                continue
-            if key == "tools" and "mcp" in item.entries:
-                yield _Use(kind, (key, index), "mcp", "mcp")
-            else:
-                yield _Use(kind, (key, index))
+            if (found := _of_item(kind, (key, index), item)) is not None:
+                yield found
+    for path, item in own_tools(root):
+        if (found := _of_item("tools", path, item)) is not None:
+            yield found
+
+
+def _of_item(kind: Kind, path: KeyPath, item: Node) -> _Use | None:
+    if not isinstance(item, MapNode) or _says(item, "when", "false"):
+        return None
+    return _Use(kind, path, "mcp", "mcp") if kind == "tools" and "mcp" in item.entries else _Use(kind, path)
 
 
 def _problems(draft: Draft, plugins: Plugins, named: _Use) -> list[Diagnostic]:
@@ -77,7 +83,7 @@ def _problems(draft: Draft, plugins: Plugins, named: _Use) -> list[Diagnostic]:
         found = [draft.plugin_problem(exc, *path, named.key, hint=hint, on_key=named.key == "mcp")]
     else:
         given = block.get(named.options)
-        if given is not None and not isinstance(given, MapNode):
+        if (given is not None and not isinstance(given, MapNode)) or (given is None and block.torn):
             return []  # said already
         options = Block(given or MapNode(entries={}, place=block.place), (*path, named.options), given is not None)
         config = entry.config if isinstance(entry, Factory) else None

@@ -46,6 +46,8 @@ class Source(Struct, frozen=True, eq=False):
     """The folder that its paths may not leave; None for the folder of the user's own file."""
     located: bool = True
     """Whether its lines and columns mean anything to the user."""
+    own: bool = True
+    """Whether it is the user's to change; a preset is not."""
 
     def __repr__(self) -> str:
         return f"Source({self.name!r})"
@@ -82,7 +84,7 @@ class ScalarNode(Struct, frozen=True, kw_only=True, eq=False):
     whole: bool = False
     """One variable was the whole text, so the field decides the type."""
     lost: bool = False
-    """A variable could not be put in, which is noted; the text means nothing."""
+    """It could not be read, or a variable not be put in, which is noted; the text means nothing."""
 
     def __repr__(self) -> str:
         return f"ScalarNode({self.place})"
@@ -110,6 +112,8 @@ class MapNode(Struct, frozen=True, kw_only=True, eq=False):
 
     entries: Mapping[str, Entry]
     place: Place
+    torn: bool = False
+    """A part of it could not be read, which is noted; nothing counts as missing in it."""
 
     def __repr__(self) -> str:
         return f"MapNode({self.place})"
@@ -143,6 +147,11 @@ def core_kind(text: str) -> ScalarKind:
 def is_null(node: Node) -> bool:
     """Tell whether a value puts the default back."""
     return isinstance(node, ScalarNode) and node.kind == "null"
+
+
+def is_unread(node: Node | None) -> bool:
+    """Tell whether a value, or a part of it, could not be read; that is noted already."""
+    return (isinstance(node, ScalarNode) and node.lost) or (isinstance(node, MapNode) and node.torn)
 
 
 def path_text(path: KeyPath) -> str:

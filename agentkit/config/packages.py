@@ -6,22 +6,19 @@ Rule: a table of the core's own siblings, and nothing that asks a network.
 from collections.abc import Mapping
 from typing import Final
 
+from agentkit.distributions import BASICS, GUARD, MCP, OBSERVE
 from agentkit.errors import UnknownNameError
 from agentkit.plugins import Plugins
 from agentkit.registry import Kind, nearest
 
-_BASICS: Final = "agentkit-realtime-basics"
-_GUARD: Final = "agentkit-realtime-guard"
-_OBSERVE: Final = "agentkit-realtime-observe"
-
 PACKAGES: Final[Mapping[Kind, Mapping[str, str]]] = {
     "tools": {
-        **dict.fromkeys(("now", "calculate", "set_memory", "get_memory", "weather", "http-get"), _BASICS),
-        "mcp": "agentkit-realtime-mcp",
+        **dict.fromkeys(("now", "calculate", "set_memory", "get_memory", "weather", "http-get"), BASICS),
+        "mcp": MCP,
     },
     "middleware": {
-        **dict.fromkeys(("redact", "topic", "gate", "hold", "tool-policy", "budget", "check"), _GUARD),
-        **dict.fromkeys(("transcript", "recorder", "otel", "watchdog"), _OBSERVE),
+        **dict.fromkeys(("redact", "topic", "gate", "hold", "tool-policy", "budget", "check"), GUARD),
+        **dict.fromkeys(("transcript", "recorder", "otel", "watchdog"), OBSERVE),
     },
 }
 """The packages of first-party names, by kind and name."""

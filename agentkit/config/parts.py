@@ -5,7 +5,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from agentkit.config.nodes import Place
-from agentkit.config.schema import ToolItem
+from agentkit.config.schema import HostedMcp, ToolItem
 from agentkit.middleware import Middleware
 from agentkit.tools import Tool, Toolset
 
@@ -37,15 +37,36 @@ class ToolsetSource(Struct, frozen=True, kw_only=True):
     make: Callable[[], Toolset]
     """Makes one instance for one session, without what the configuration says."""
 
-    def build(self, taken: dict[str, Place]) -> Toolset:
+    def build(self, *taken: dict[str, Place]) -> Toolset:
         """Make one instance for one session.
 
         Args:
-            taken: The names of the session's other tools; its own are added when it is opened.
+            taken: Of each agent that has it, the names of its other tools; its own are added when it is opened.
         """
         from agentkit.config.toolsets import ConfiguredToolset
 
         return ConfiguredToolset(self.make(), self.item, self.place, taken)
+
+
+class AgentSource(Struct, frozen=True, kw_only=True):
+    """One agent under ``agents:``, with what it takes over from ``agent:`` and ``tools:``."""
+
+    name: str
+    description: str
+    """When to hand over to it; empty where its name says it."""
+    instructions: str | None
+    greeting: str | None
+    voice: str | None
+    """None for the session's own."""
+    tools: tuple[ToolSource, ...]
+    """Each tool that is known without opening anything, but those that hand over."""
+    toolsets: tuple[ToolsetSource, ...]
+    hosted: tuple[HostedMcp, ...]
+    """MCP servers that the Realtime server calls by itself."""
+    handoff: tuple[str, ...]
+    """The names of those that it may hand over to."""
+    place: Place
+    """Where the configuration names it."""
 
 
 class LayerSource(Struct, frozen=True, kw_only=True):
@@ -55,7 +76,13 @@ class LayerSource(Struct, frozen=True, kw_only=True):
     """As the configuration names it."""
     source: str
     place: Place
-    build: Callable[[], Middleware]
-    """Makes one instance for one session."""
+    make: Callable[[], Middleware]
+    """Makes one instance for one session, which does not know where it is named."""
     guard: bool = False
     """Whether it stands under ``guardrails:``."""
+
+    def build(self) -> Middleware:
+        """Make one instance for one session."""
+        layer = self.make()
+        layer.where = str(self.place)
+        return layer

@@ -1,4 +1,4 @@
-"""The agent's texts: read from a file where they stand in one, and with its ``{{name}}`` variables put in.
+"""The agents' texts: read from a file where they stand in one, and with their ``{{name}}`` variables put in.
 
 Rule: put in once; what a variable holds is not looked at again. ``\\{{name}}`` stays as ``{{name}}``.
 """
@@ -6,35 +6,69 @@ Rule: put in once; what a variable holds is not looked at again. ``\\{{name}}`` 
 import re
 from typing import Final
 
+from msgspec import Struct
+
 from agentkit.config.diagnostics import Problems, split_lines
 from agentkit.config.loader import read_file
-from agentkit.config.nodes import KeyPath, MapNode, Place, ScalarNode, find
+from agentkit.config.nodes import KeyPath, MapNode, Place, ScalarNode, find, is_null, is_unread
 from agentkit.config.sources import Folder
 from agentkit.registry import nearest
 
 _TEMPLATE: Final = re.compile(r"(\\?)\{\{[ \t]*([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*\}\}")
 
 
-class Prompts:
-    """Makes the texts of one configuration."""
+class Texts(Struct, frozen=True, kw_only=True):
+    """What one agent has to say, with its variables put in."""
 
-    def __init__(self, root: MapNode, folder: Folder, problems: Problems, *, partial: bool = False) -> None:
-        """Take the merged file, and whether a text that may give variables is missing from it."""
-        self._partial = partial
+    instructions: str | None
+    """None where there are none, or they cannot be read."""
+    greeting: str | None
+    """None where it says nothing."""
+
+
+class Prompts:
+    """Makes the texts of one agent."""
+
+    def __init__(
+        self, root: MapNode, folder: Folder, problems: Problems, *, agent: str | None = None, partial: bool = False
+    ) -> None:
+        """Take the merged file.
+
+        Args:
+            root: The file.
+            folder: Where the files may be that it names.
+            problems: Takes what is wrong.
+            agent: Which one under ``agents:``, that takes over from ``agent:`` what it does not say; None for
+                ``agent:`` itself.
+            partial: Whether a text that may give variables is missing from the file.
+        """
         self._root = root
         self._folder = folder
         self._problems = problems
-        given = find(root, ("agent", "variables"))
-        entries = given.entries.items() if isinstance(given, MapNode) else ()
+        self._home: KeyPath = ("agent",) if agent is None else ("agents", agent)
+        givers = [find(root, path) for path in ((), ("agent",), ("agent", "variables"), (*self._home, "variables"))]
+        self._partial = partial or any(map(is_unread, givers))
+        entries = {
+            key: entry
+            for home in (("agent",), self._home)
+            if isinstance(given := find(root, (*home, "variables")), MapNode)
+            for key, entry in given.entries.items()
+        }
         self._variables = {
             key: entry.value.text
-            for key, entry in entries
+            for key, entry in entries.items()
             if isinstance(entry.value, ScalarNode) and entry.value.kind != "null"
         }
 
-    def instructions(self) -> str | None:
-        """Return the agent's instructions; None where there are none or they cannot be read."""
-        path: KeyPath = ("agent", "instructions")
+    def texts(self) -> Texts:
+        """Return the agent's texts."""
+        return Texts(instructions=self._instructions(), greeting=self._filled((*self._home, "greeting")))
+
+    def _instructions(self) -> str | None:
+        path: KeyPath = (*self._home, "instructions")
+        said = find(self._root, path)
+        if said is None or is_null(said):
+            path = ("agent", "instructions")
         node = find(self._root, (*path, "file"))
         if not isinstance(node, ScalarNode):
             return self._filled(path)
@@ -49,10 +83,6 @@ class Prompts:
             return None
         whole = Place(source, 1, 1, len(split_lines(source.text)), 1)
         return self._fill(source.text, whole, path)
-
-    def greeting(self) -> str | None:
-        """Return what the agent says first; None where it says nothing."""
-        return self._filled(("agent", "greeting"))
 
     def _filled(self, path: KeyPath) -> str | None:
         node = find(self._root, path)
@@ -78,13 +108,14 @@ class Prompts:
 
     def _unknown(self, name: str, at: Place, path: KeyPath) -> None:
         near = nearest(name, self._variables)
+        home = ".".join(map(str, self._home))
         known = ", ".join(self._variables) or "none"
         self._problems.add(
             "AK304",
             f"`{{{{{name}}}}}` is no variable of the agent",
             at=at,
             path=path,
-            hint=f"did you mean `{{{{{near[0]}}}}}`?" if near else f"give `{name}` under `agent.variables`",
+            hint=f"did you mean `{{{{{near[0]}}}}}`?" if near else f"give `{name}` under `{home}.variables`",
             notes=(f"variables here: {known}", f"for the braces themselves write \\{{{{{name}}}}}"),
         )
 

@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
@@ -31,18 +32,12 @@ def load_python_tool(reference: str, folders: tuple[Path, Path] | None) -> "Tool
     Raises:
         PythonToolError: It cannot be found, imported, or used as a tool.
     """
-    home, colon, name = reference.rpartition(":")
-    if not colon or not home or not name.isidentifier():
-        raise PythonToolError(
-            f"`{reference}` names no function", "write ./tools.py:function or package.module:function"
-        )
+    home, name = parts_of(reference)
     module = _from_file(home, folders) if home.endswith(".py") else _from_package(home)
     found: object = getattr(module, name, None)
     if found is None:
         own = [key for key, value in vars(module).items() if _is_own(module, value) and not key.startswith("_")]
-        near = nearest(name, own)
-        said = f"did you mean `{near[0]}`?" if near else f"it has: {', '.join(sorted(own)[:12]) or 'no functions'}"
-        raise PythonToolError(f"{home} has no `{name}`", said)
+        raise missing(home, name, own)
     if isinstance(found, Tool) or (isinstance(found, type) and issubclass(found, Toolset)):
         return found
     if isinstance(found, Toolset):
@@ -55,6 +50,46 @@ def load_python_tool(reference: str, folders: tuple[Path, Path] | None) -> "Tool
         raise PythonToolError(f"`{name}` of {home} cannot be a tool: {exc}") from exc
 
 
+def parts_of(reference: str) -> tuple[str, str]:
+    """Return the file or module and the name that a reference is made of.
+
+    Raises:
+        PythonToolError: It is not ``./file.py:NAME`` or ``package.module:NAME``.
+    """
+    home, colon, name = reference.rpartition(":")
+    if not colon or not home or not name.isidentifier():
+        raise PythonToolError(
+            f"`{reference}` names no function", "write ./tools.py:function or package.module:function"
+        )
+    return home, name
+
+
+def missing(home: str, name: str, own: Sequence[str]) -> PythonToolError:
+    """Return the error of a name that a file or module does not have."""
+    near = nearest(name, own)
+    said = f"did you mean `{near[0]}`?" if near else f"it has: {', '.join(sorted(own)[:12]) or 'no functions'}"
+    return PythonToolError(f"{home} has no `{name}`", said)
+
+
+def file_of(home: str, folders: tuple[Path, Path] | None) -> Path:
+    """Return the path of a file that a reference names.
+
+    Raises:
+        PythonToolError: It is not there, or not below the configuration's folder.
+    """
+    if folders is None:
+        raise PythonToolError(f"{home} is relative to a file, and this configuration is none")
+    start, boundary = folders
+    path = (start / home).resolve()
+    if not path.is_relative_to(boundary.resolve()):
+        raise PythonToolError(f"{home} is outside of the configuration's folder", "keep it below the configuration")
+    if path.exists() and not path.is_file():
+        raise PythonToolError(f"{home} is no file", f"it is a folder, a pipe or a device: {path}")
+    if not path.is_file():
+        raise PythonToolError(f"there is no file {home}", f"it is looked for at {path}")
+    return path
+
+
 def _is_own(module: ModuleType, value: object) -> bool:
     """Tell whether a module's value is a tool, or a function that was written there."""
     own = inspect.isfunction(value) or (isinstance(value, type) and issubclass(value, Toolset))
@@ -62,14 +97,7 @@ def _is_own(module: ModuleType, value: object) -> bool:
 
 
 def _from_file(home: str, folders: tuple[Path, Path] | None) -> ModuleType:
-    if folders is None:
-        raise PythonToolError(f"{home} is relative to a file, and this configuration is none")
-    start, boundary = folders
-    path = (start / home).resolve()
-    if not path.is_relative_to(boundary.resolve()):
-        raise PythonToolError(f"{home} is outside of the configuration's folder", "keep it below the configuration")
-    if not path.is_file():
-        raise PythonToolError(f"there is no file {home}", f"it is looked for at {path}")
+    path = file_of(home, folders)
     name = f"agentkit_tools_{path.stem}_{abs(hash(str(path))):x}"
     if name in sys.modules:
         return sys.modules[name]

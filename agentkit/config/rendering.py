@@ -1,18 +1,25 @@
-"""How problems of a configuration look: in full with the line and a caret, on one line, or as JSON."""
+"""How problems of a configuration look: in full with the line and a caret, on one line, as JSON, or for GitHub."""
 
+import json
 import textwrap
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
 
-from agentkit.config.diagnostics import Diagnostic, summary
+from agentkit.config.diagnostics import Diagnostic, Fix, summary
 
+FIX: Final = "agentkit check --fix"
+"""The command that mends what has one way out."""
 _BOLD: Final = "1"
 _BLUE: Final = "1;34"
 _COLOURS: Final = {"error": "1;31", "warning": "1;33"}
 _MIN_WIDTH: Final = 40
+_MAX_LINE: Final = 400
+"""So much of a line is shown where the terminal's width does not say it."""
+_MAX_SHOWN: Final = 200
+"""So many problems of a file are shown in full; the other formats have them all."""
 
 
 def render_full(diagnostics: Sequence[Diagnostic], *, color: bool = False, width: int | None = None) -> str:
@@ -20,10 +27,18 @@ def render_full(diagnostics: Sequence[Diagnostic], *, color: bool = False, width
 
     Args:
         color: Whether terminal colours are wanted.
-        width: The terminal's width; None, for a pipe, wraps and cuts nothing.
+        width: The terminal's width; None, for a pipe, wraps nothing, and cuts only very long lines of a file.
     """
     limit = None if width is None else max(width, _MIN_WIDTH)
-    blocks = ["\n".join(_full(each, color=color, width=limit)) for each in diagnostics]
+    counts: dict[str, int] = {}
+    blocks = []
+    for each in diagnostics:
+        counts[each.file] = counts.get(each.file, 0) + 1
+        if counts[each.file] <= _MAX_SHOWN:
+            blocks.append("\n".join(_full(each, color=color, width=limit)))
+    for name, count in counts.items():
+        if count > _MAX_SHOWN:
+            blocks.append(f"... and {count - _MAX_SHOWN} more in {_clean(name)}; --format concise shows all")
     return "\n\n".join([*blocks, summary(diagnostics)]) + "\n"
 
 
@@ -36,8 +51,12 @@ def render_concise(diagnostics: Sequence[Diagnostic]) -> str:
     return "\n".join([*lines, summary(diagnostics)]) + "\n"
 
 
-def render_json(diagnostics: Sequence[Diagnostic]) -> str:
-    """Write the problems as one JSON document."""
+def render_json(diagnostics: Sequence[Diagnostic], more: Mapping[str, object] | None = None) -> str:
+    """Write the problems as one JSON document.
+
+    Args:
+        more: What else it says, by key.
+    """
     problems = [
         {
             "code": each.code,
@@ -51,10 +70,53 @@ def render_json(diagnostics: Sequence[Diagnostic]) -> str:
             "key": each.key,
             "hint": each.hint,
             "notes": each.notes,
+            "fix": None if each.fix is None else _fix(each.fix),
         }
         for each in diagnostics
     ]
-    return msgspec.json.encode({"v": 1, "diagnostics": problems}).decode() + "\n"
+    said = {"v": 1, "diagnostics": problems, **(more or {})}
+    try:
+        encoded = msgspec.json.encode(said).decode()
+    except UnicodeEncodeError:  # the name of a file need not be text
+        encoded = json.dumps(msgspec.to_builtins(said), separators=(",", ":"))
+    return encoded + "\n"
+
+
+def render_github(diagnostics: Sequence[Diagnostic]) -> str:
+    """Write each problem as a command that a GitHub workflow turns into an annotation."""
+    lines = []
+    for each in diagnostics:
+        where = {"file": each.file, "line": each.line, "col": each.column, "endLine": each.end_line}
+        if each.end_line == each.line:  # a column of another line would be taken for one of this
+            where["endColumn"] = each.end_column
+        said = {**where, "title": each.code}
+        properties = ",".join(f"{key}={_property(value)}" for key, value in said.items() if value is not None)
+        text = "\n".join([each.message, *([each.hint] if each.hint else []), *each.notes])
+        lines.append(f"::{each.severity} {properties}::{_escaped(text)}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _escaped(text: str) -> str:
+    text = "".join(char if char.isprintable() or char in "\r\n" else "\ufffd" for char in text)
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(value: object) -> str:
+    return _escaped(str(value)).replace(":", "%3A").replace(",", "%2C")
+
+
+def _fix(fix: Fix) -> dict[str, object]:
+    edits = [
+        {
+            "line": edit.line,
+            "col": edit.column,
+            "end_line": edit.end_line,
+            "end_col": edit.end_column,
+            "text": edit.text,
+        }
+        for edit in fix.edits
+    ]
+    return {"title": fix.title, "edits": edits}
 
 
 def _full(each: Diagnostic, *, color: bool, width: int | None) -> list[str]:
@@ -76,7 +138,7 @@ def _full(each: Diagnostic, *, color: bool, width: int | None) -> list[str]:
         lines += [f"{' ' * (gutter + 1)}  {text}" for text in _wrap(hint, width, indent=gutter + 3) if text]
     else:
         lines += [arrow, margin]
-        room = None if width is None else width - gutter - 3
+        room = _MAX_LINE if width is None else width - gutter - 3
         for number, text in each.excerpt:
             shown, start, end = _window(text, each, number, room)
             lines.append(f"{paint(str(number).rjust(gutter), _BLUE)} {paint('|', _BLUE)} {shown}".rstrip())
@@ -84,7 +146,8 @@ def _full(each: Diagnostic, *, color: bool, width: int | None) -> list[str]:
                 caret = "^" * max(1, _cells(shown[start:end]))
                 pad = " " * _cells(shown[:start])
                 lines += _underline(margin, pad, paint(caret, tone), hint, room, len(pad) + len(caret))
-    for note in each.notes:
+    notes = [*each.notes, *([f"fix available: {FIX}"] if each.fix is not None else [])]
+    for note in notes:
         first, *rest = _wrap(_clean(note), width, indent=gutter + 3)
         lines.append(f"{' ' * (gutter + 1)}{paint('=', _BLUE)} {first}")
         lines += [f"{' ' * (gutter + 3)}{text}" for text in rest]
@@ -99,19 +162,19 @@ def _underline(margin: str, pad: str, caret: str, hint: str, room: int | None, u
     return [f"{margin} {pad}{caret}", *(f"{margin} {text}" for text in _wrap(hint, room, indent=0))]
 
 
-def _window(text: str, each: Diagnostic, number: int, room: int | None) -> tuple[str, int, int]:
+def _window(text: str, each: Diagnostic, number: int, room: int) -> tuple[str, int, int]:
     """Return the part of a line that fits, and where the underlined part begins and ends in it."""
-    shown = _clean(text.rstrip())
+    shown = text.rstrip()
     if number != each.line:
-        return (shown if room is None else shown[:room]), 0, 0
+        return _clean(shown[:room]), 0, 0
     start = min((each.column or 1) - 1, len(shown))
     ends_here = each.end_line in (None, each.line) and each.end_column is not None
     end = (each.end_column or 1) - 1 if ends_here else len(shown)
     end = max(start, min(end, len(shown)))
-    if room is None or len(shown) <= room:
-        return shown, start, end
+    if len(shown) <= room:
+        return _clean(shown), start, end
     cut = max(0, min(start - room // 3, len(shown) - room))
-    return shown[cut : cut + room], start - cut, min(end - cut, room)
+    return _clean(shown[cut : cut + room]), start - cut, min(end - cut, room)
 
 
 def _wrap(text: str, width: int | None, *, indent: int) -> list[str]:

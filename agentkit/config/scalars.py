@@ -17,7 +17,11 @@ from agentkit.config.nodes import ListNode, MapNode, Node, ScalarKind, ScalarNod
 from agentkit.registry import nearest
 from agentkit.values import DURATION, SIZE, Secret, parse_duration, parse_size
 
-_WORDS: Final = {"yes", "no", "on", "off", "y", "n"}
+_WORDS: Final = {
+    **dict.fromkeys(("true", "yes", "on", "y"), "true"),
+    **dict.fromkeys(("false", "no", "off", "n"), "false"),
+}
+"""What people and older YAML write for truth values, also in quotes."""
 _MAX_DIGITS: Final = 19
 _BOUNDS: Final[dict[str, tuple[str, Callable[[float, float], bool]]]] = {
     "ge": ("at least", operator.ge),
@@ -37,11 +41,17 @@ class _Written(Protocol):
 class ScalarError(Exception):
     """A scalar does not fit its type; the caller knows the place."""
 
-    def __init__(self, code: str, message: str, *, hint: str | None = None) -> None:
+    def __init__(
+        self, code: str, message: str, *, hint: str | None = None, instead: str | None = None, quote: bool = False
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.hint = hint
+        self.instead = instead
+        """What to write in its place, where there is no choice."""
+        self.quote = quote
+        """Whether quotes around it are all that is missing."""
 
 
 def unwrap(expected: object) -> tuple[object, tuple[Meta, ...]]:
@@ -175,9 +185,17 @@ def _kind(node: ScalarNode) -> ScalarKind:
     return "str" if kind == "null" else kind
 
 
-def _mismatch(node: ScalarNode, expected: object, name: str, hint: str | None = None) -> ScalarError:
+def _mismatch(
+    node: ScalarNode,
+    expected: object,
+    name: str,
+    hint: str | None = None,
+    *,
+    instead: str | None = None,
+    quote: bool = False,
+) -> ScalarError:
     message = f"`{name}` must be {describe_type(expected)}, not {describe_node(node)}"
-    return ScalarError("AK102", message, hint=hint)
+    return ScalarError("AK102", message, hint=hint, instead=instead, quote=quote)
 
 
 def _measure(node: ScalarNode, expected: object, name: str, parse: Callable[[str], object], unit: str) -> object:
@@ -185,15 +203,26 @@ def _measure(node: ScalarNode, expected: object, name: str, parse: Callable[[str
         return parse(node.text)
     except ValueError as error:
         bare = _kind(node) in ("int", "float") and node.written is None
-        hint = f"write {node.text}{unit}" if bare else str(error)
-        raise _mismatch(node, expected, name, hint) from error
+        written = f"{node.text}{unit}"
+        instead = written if bare and node.plain and _parses(parse, written) else None
+        hint = f"write {instead}" if instead is not None else str(error)
+        raise _mismatch(node, expected, name, hint, instead=instead) from error
+
+
+def _parses(parse: Callable[[str], object], text: str) -> bool:
+    try:
+        parse(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _bool(node: ScalarNode, expected: object, name: str) -> bool:
     if _kind(node) == "bool":
         return node.text.lower() == "true"
-    hint = "write true or false, without quotes" if node.text.lower() in _WORDS | {"true", "false"} else None
-    raise _mismatch(node, expected, name, hint)
+    instead = _WORDS.get(node.text.lower()) if node.kind == "str" else None
+    hint = f"write {instead}" if instead is not None else None
+    raise _mismatch(node, expected, name, hint, instead=instead)
 
 
 def _number(node: ScalarNode, expected: object, name: str, *, whole: bool) -> int | float:
@@ -208,8 +237,10 @@ def _number(node: ScalarNode, expected: object, name: str, *, whole: bool) -> in
         if not math.isfinite(number):
             raise ScalarError("AK105", f"`{name}` must be a finite number")
         return number
-    quoted = kind == "str" and node.written is None and core_kind(node.text) in ("int", "float")
-    raise _mismatch(node, expected, name, "take the quotes away" if quoted and not node.plain else None)
+    fitting = ("int",) if whole else ("int", "float")
+    quoted = kind == "str" and node.written is None and not node.plain and core_kind(node.text) in fitting
+    hint = "take the quotes away" if quoted else None
+    raise _mismatch(node, expected, name, hint, instead=node.text if quoted else None)
 
 
 def _text(node: ScalarNode, expected: object, name: str) -> str:
@@ -218,7 +249,7 @@ def _text(node: ScalarNode, expected: object, name: str) -> str:
     if node.kind == "null":
         raise _mismatch(node, expected, name)
     read_as = "a truth value" if node.kind == "bool" else "a number"
-    raise _mismatch(node, expected, name, f'YAML reads it as {read_as}; quote it: "{short(node.text)}"')
+    raise _mismatch(node, expected, name, f'YAML reads it as {read_as}; quote it: "{short(node.text)}"', quote=True)
 
 
 def _choice(node: ScalarNode, choices: Sequence[object], name: str) -> object:
@@ -230,13 +261,16 @@ def _choice(node: ScalarNode, choices: Sequence[object], name: str) -> object:
             return choice
     texts = [_written(choice) for choice in choices]
     near = nearest(node.text, texts) if node.written is None else []
-    if kind != "str" and node.text in texts:
+    quote = kind != "str" and node.text in texts
+    unquote = kind == "str" and node.text in texts
+    if quote:
         hint: str | None = f'quote it: "{node.text}"'
-    elif kind == "str" and node.text in texts:
+    elif unquote:
         hint = "take the quotes away"
     else:
         hint = f"did you mean `{near[0]}`?" if near else None
-    raise ScalarError("AK104", f"`{name}` must be {one_of(texts)}, not {describe_node(node)}", hint=hint)
+    message = f"`{name}` must be {one_of(texts)}, not {describe_node(node)}"
+    raise ScalarError("AK104", message, hint=hint, instead=node.text if unquote else None, quote=quote)
 
 
 def _written(choice: object) -> str:
@@ -247,7 +281,8 @@ def _parsed(node: ScalarNode, cls: type[_Written], name: str) -> object:
     if node.kind != "str":
         hidden = describe_node(node, hidden=True) if cls is Secret else describe_node(node)
         hint = None if node.kind == "null" else "quote it"
-        raise ScalarError("AK102", f"`{name}` must be {describe_type(cls)}, not {hidden}", hint=hint)
+        message = f"`{name}` must be {describe_type(cls)}, not {hidden}"
+        raise ScalarError("AK102", message, hint=hint, quote=node.kind != "null")
     try:
         return cls.parse(node.text)
     except ValueError as error:

@@ -1,6 +1,6 @@
 """The shape of a configuration file, as frozen Structs; the strings below the fields are its reference.
 
-Rule: every key here is in force. A key that a later version has stands in ``PLANNED``, an error until then.
+Rule: every key here is in force, or an error says what it needs.
 ``None`` means "not said": the preset's or the server's own default holds.
 """
 
@@ -40,6 +40,8 @@ class Agent(Struct, frozen=True, kw_only=True):
     """Texts for ``{{name}}`` in the instructions and the greeting."""
     greeting: str | None = None
     """What the agent says first, before the user speaks."""
+    handoff: tuple[Name, ...] = ()
+    """The agents of ``agents:`` that it may hand the conversation over to, each by a tool that is made for it."""
 
 
 class Reconnect(Struct, frozen=True, kw_only=True):
@@ -231,6 +233,29 @@ class HostedTool(Struct, frozen=True, kw_only=True):
     """Whether it is there at all; made for ``"${VARIABLE:-false}"``."""
 
 
+AnyToolItem: TypeAlias = PluginTool | PythonTool | McpTool | HostedTool
+"""An item of ``tools``, by the key that says what it is."""
+
+
+class FurtherAgent(Struct, frozen=True, kw_only=True):
+    """An agent to hand over to; what it leaves out is as ``agent:`` has it, but for ``greeting`` and ``handoff``."""
+
+    description: str | None = None
+    """When to hand over to it, for the model; its name says it where this is left out."""
+    instructions: str | TextFile | None = None
+    """What the model is told about its task from then on."""
+    variables: dict[str, str] = field(default_factory=dict)
+    """Texts for ``{{name}}``, besides those of ``agent:``."""
+    greeting: str | None = None
+    """What it says when the conversation has come to it."""
+    voice: Name | None = None
+    """Its voice, where the server can still change it: not after anything was spoken."""
+    tools: tuple[AnyToolItem, ...] | None = None
+    """What it can do; ``inherit`` puts the file's own ``tools:`` in its place, which hold where this is left out."""
+    handoff: tuple[Name, ...] | None = None
+    """Whom it may hand over to; the agent of ``agent:`` where this is left out."""
+
+
 class Layer(Struct, frozen=True, kw_only=True):
     """A middleware that a plugin brings."""
 
@@ -257,13 +282,44 @@ class Guardrail(Struct, frozen=True, kw_only=True):
     """Whether it is there at all; made for ``"${VARIABLE:-false}"``."""
 
 
+Rate: TypeAlias = Annotated[float, Meta(ge=0)]
+"""What a million tokens cost, in US dollars."""
+
+
+class Rates(Struct, frozen=True, kw_only=True):
+    """What the model's tokens cost, in US dollars a million; those of text have to be said in a file."""
+
+    input: Rate
+    """Text and images that it reads."""
+    output: Rate
+    """Text that it writes."""
+    audio_input: Rate | None = None
+    """Audio that it hears; as ``input`` where it is left out."""
+    audio_output: Rate | None = None
+    """Audio that it speaks; as ``output`` where it is left out."""
+    cached: Rate | None = None
+    """What it has read before; as ``input`` where it is left out."""
+    cached_audio: Rate | None = None
+    """What it has heard before; as ``audio_input`` where it is left out."""
+
+
 class Limits(Struct, frozen=True, kw_only=True):
     """What ends or bounds a session."""
 
     session_time: Timeout | None = None
     """How long a session may last."""
+    idle_time: Timeout | None = None
+    """How long nothing may be said or done, by the user or by the agent."""
     turns: Count | None = None
     """How many turns the user may take."""
+    cost_usd: Annotated[float, Meta(gt=0)] | None = None
+    """How much a session may cost, by the ``rates``."""
+    rates: Rates | None = None
+    """What the model's tokens cost; ``cost_usd`` needs them."""
+    on_limit: Literal["say_goodbye", "close"] = "close"
+    """What the agent does when one of these is reached: it says goodbye first, or the session ends at once."""
+    goodbye: str | None = None
+    """What it says then; words of its own where it is left out."""
     tool_calls_per_turn: Count | None = None
     """How many tool calls one turn may make; 32 where nothing is said."""
     tool_calls_per_session: Count | None = None
@@ -272,6 +328,57 @@ class Limits(Struct, frozen=True, kw_only=True):
     """How many tools may run at once; further calls wait."""
     same_calls_per_turn: Count | None = None
     """How many responses of one turn may make the very same call; 5 where nothing is said."""
+
+
+class Recording(Struct, frozen=True, kw_only=True):
+    """A recording of each session: the ``recorder`` of agentkit-realtime-observe as the first middleware."""
+
+    mode: Literal["none", "events", "events_and_audio"] = "none"
+    """What is recorded."""
+    path: Name = "recordings/{date}-{session}"
+    """Where, without the ending; ``{session}`` and ``{date}`` are filled in."""
+    keep: Timeout | None = None
+    """How long a recording is kept; older ones beside it go when a session begins. For ever where it is left out."""
+    redact: bool = True
+    """Whether card numbers, e-mail addresses and the like are left out of the events."""
+
+
+class AudioInput(Struct, frozen=True, kw_only=True):
+    """The microphone."""
+
+    device: Name | Annotated[int, Meta(ge=0)] = "default"
+    """Its name, a part of it, or its number in ``agentkit devices``."""
+
+
+class AudioOutput(Struct, frozen=True, kw_only=True):
+    """The speaker."""
+
+    device: Name | Annotated[int, Meta(ge=0)] = "default"
+    """Its name, a part of it, or its number in ``agentkit devices``."""
+    volume: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    """How loud, from 0 to 1."""
+
+
+class Audio(Struct, frozen=True, kw_only=True):
+    """Microphone and speaker, for ``agentkit run`` and ``agentkit serve``; a program of your own has its own."""
+
+    input: AudioInput = field(default_factory=AudioInput)
+    """The microphone."""
+    output: AudioOutput = field(default_factory=AudioOutput)
+    """The speaker."""
+    echo: Literal["auto", "gate", "headphones", "aec"] = "auto"
+    """What keeps the agent from hearing itself."""
+
+
+class Serve(Struct, frozen=True, kw_only=True):
+    """How ``agentkit serve`` offers the agent."""
+
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8787
+    """The port; 0 takes any that is free."""
+    allow_origins: tuple[Name, ...] = ()
+    """The web pages that may connect, besides its own."""
+    max_sessions: Count | None = None
+    """How many sessions may be open at once."""
 
 
 class Config(Struct, frozen=True, kw_only=True):
@@ -287,11 +394,13 @@ class Config(Struct, frozen=True, kw_only=True):
     """The plugins that may be used besides agentkit's own; all that are installed where it is left out."""
     agent: Agent
     """Who the agent is."""
+    agents: dict[str, FurtherAgent] = field(default_factory=dict)
+    """Further agents by name, for ``handoff``."""
     provider: Provider
     """Which Realtime server is used."""
     session: Session = field(default_factory=Session)
     """What the Realtime server is asked for."""
-    tools: tuple[PluginTool | PythonTool | McpTool | HostedTool, ...] = ()
+    tools: tuple[AnyToolItem, ...] = ()
     """What the agent can do; ``inherit`` puts the list of what this file builds on in its place."""
     middleware: tuple[Layer, ...] = ()
     """What every event passes; the first is next to your code, the last next to the wire."""
@@ -300,14 +409,13 @@ class Config(Struct, frozen=True, kw_only=True):
     for calls."""
     limits: Limits = field(default_factory=Limits)
     """What ends or bounds a session."""
+    recording: Recording = field(default_factory=Recording)
+    """A recording of each session."""
+    audio: Audio | None = None
+    """Microphone and speaker."""
+    serve: Serve | None = None
+    """How ``agentkit serve`` offers the agent."""
 
-
-PLANNED: Final[Mapping[object, frozenset[str]]] = {
-    Config: frozenset({"agents", "audio", "recording", "serve"}),
-    Agent: frozenset({"handoff"}),
-    Limits: frozenset({"idle_time", "cost_usd", "on_limit", "rates"}),
-}
-"""Keys that are decided and not in force yet."""
 
 MISSING: Final[Mapping[tuple[object, str], str]] = {
     (Config, "agent"): "write `agent: {instructions: ...}`",
@@ -318,8 +426,8 @@ MISSING: Final[Mapping[tuple[object, str], str]] = {
 }
 """What to write where a required key is missing."""
 
-SWITCHED: Final = (("tools",), ("middleware",), ("guardrails",))
-"""The lists whose items ``when: false`` switches off, with whatever variables they would need."""
+SWITCHED: Final = (("tools",), ("middleware",), ("guardrails",), ("agents", "*", "tools"))
+"""The lists whose items ``when: false`` switches off, with whatever they would need; ``*`` is any name."""
 
 TURN_KEYS: Final[Mapping[str, frozenset[str]]] = {
     "server_vad": frozenset({"threshold", "silence_ms", "prefix_ms", "interrupt"}),

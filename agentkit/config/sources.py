@@ -29,6 +29,7 @@ from agentkit.errors import PluginError, UnknownNameError
 from agentkit.presets import Preset, PresetResolver
 from agentkit.registry import nearest
 
+_INHERITING: Final = ("tools", "middleware", "guardrails")
 MAX_EXTENDS: Final = 5
 """How deep files may extend one another."""
 
@@ -107,7 +108,7 @@ class Gatherer:
         """
         self._file(source, path, ())
         tops = [read_override(text, self._folder.path, self._problems) for text in overrides]
-        layers = [*self._layers, *(top for top in tops if top is not None)]
+        layers = [*self._layers, *(self._without_extends(top) for top in tops if top is not None)]
         upper = merge(layers)
         if upper is None:
             return Gathered(root=None, partial=True)
@@ -117,10 +118,48 @@ class Gatherer:
         if entry is not None:
             names = self._environment.fill(entry.value, ("preset",))
             below = [layer for node in self._names(names) for layer in self._preset(node)]
-        root = merge([*below, *layers]) if below else upper
+        root = merge([*below, *layers], self._problems)
+        if not self._partial and not any(layer.torn for layer in layers):
+            self._warn_of_nothing([*below, *layers])
         if root is not None and "plugins" not in upper.entries:
             self._allow(root)
         return Gathered(root=root, partial=self._partial)
+
+    def _warn_of_nothing(self, layers: Sequence[MapNode]) -> None:
+        """Warn of each `inherit` in a list below which nothing is."""
+        common = any("tools" in layer.entries for layer in layers)
+        known: set[KeyPath] = set()
+        for layer in layers:
+            here: list[tuple[KeyPath, Node]] = [
+                ((key,), layer.entries[key].value) for key in _INHERITING if key in layer.entries
+            ]
+            agents = layer.get("agents")
+            for name, entry in agents.entries.items() if isinstance(agents, MapNode) else ():
+                own = entry.value.get("tools") if isinstance(entry.value, MapNode) else None
+                if own is not None:
+                    here.append((("agents", name, "tools"), own))
+            for path, node in here:
+                base = path in known or (path[0] == "agents" and common)
+                known.add(path)
+                for item in node.items if isinstance(node, ListNode) and not base else ():
+                    if isinstance(item, ScalarNode) and item.plain and item.text == "inherit":
+                        self._problems.add(
+                            "AK401",
+                            "there is nothing to inherit",
+                            at=item.place,
+                            path=path,
+                            hint="delete it, or name what it builds on with `extends` or `preset`",
+                            severity="warning",
+                        )
+
+    def _without_extends(self, top: MapNode) -> MapNode:
+        """Return an override without `extends`, which only a file can say; it is refused."""
+        if "extends" not in top.entries:
+            return top
+        at = top.entries["extends"].key.place
+        hint = "write it into a file, and name that one"
+        self._problems.add("AK401", "`extends` can only be said in a file", at=at, path=("extends",), hint=hint)
+        return structs.replace(top, entries={key: entry for key, entry in top.entries.items() if key != "extends"})
 
     def _allow(self, root: MapNode) -> None:
         """Tell which plugins are allowed, where it is said."""
@@ -146,6 +185,7 @@ class Gatherer:
             node = MapNode(
                 entries={key: entry for key, entry in node.entries.items() if key != "extends"},
                 place=node.place,
+                torn=node.torn,
             )
         self._layers.append(node)
 
@@ -214,9 +254,9 @@ class Gatherer:
             source = read_file(preset.data, name=preset.label, at=at, problems=self._problems)
             node = None
             if source is not None:
-                node = read_yaml(structs.replace(source, boundary=preset.data.parent), self._problems)
+                node = read_yaml(structs.replace(source, boundary=preset.data.parent, own=False), self._problems)
         elif isinstance(preset.data, str):
-            node = read_yaml(Source(preset.label, preset.data), self._problems)
+            node = read_yaml(Source(preset.label, preset.data, own=False), self._problems)
         else:
             try:
                 node = from_value(preset.data, Source(preset.label, located=False))

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import product
 
 from agentkit.config.nodes import Place
 from agentkit.config.policies import KEYS, options_of, parameters_of, unfit
@@ -19,14 +20,15 @@ class ConfiguredToolset(Toolset):
     its own policy there.
     """
 
-    def __init__(self, inner: Toolset, item: ToolItem, place: Place, taken: "dict[str, Place]") -> None:
+    def __init__(self, inner: Toolset, item: ToolItem, place: Place, taken: "Sequence[dict[str, Place]]") -> None:
         """Wrap a toolset.
 
         Args:
             inner: The toolset; held open by this one.
             item: What the file says of it.
             place: Where the file names it.
-            taken: The names of the session's other tools, to which this one's are added when it is opened.
+            taken: Of each agent that has it, the names of its other tools, to which this one's are added when it is
+                opened.
         """
         self._inner = inner
         self._item = item
@@ -55,8 +57,8 @@ class ConfiguredToolset(Toolset):
                 await stack.enter_async_context(self._inner)
             except (OSError, ValueError, TypeError, RuntimeError) as exc:
                 raise self._error(f"{self._inner.name} cannot be opened: {type(exc).__name__}: {exc}") from exc
-            for tool in self.tools():
-                other = self._taken.setdefault(tool.name, self._place)
+            for tool, taken in product(self.tools(), self._taken):
+                other = taken.setdefault(tool.name, self._place)
                 if other is not self._place:
                     message = f"{self._inner.name} gives a tool `{tool.name}`, which there is already, by {other}"
                     raise self._error(message, hint="give it a `prefix:`, or leave the tool out")
@@ -94,7 +96,7 @@ class ConfiguredToolset(Toolset):
         if self._item.secret is not None:
             options["secret"] = [name for name in self._item.secret if name in parameters_of(tool)]
         renamed = tool.renamed(f"{self._item.prefix}{tool.name}") if self._item.prefix else tool
-        return renamed.with_(**options) if options else renamed
+        return renamed.with_(**options).named_at(str(self._place))
 
     def _tell(self, message: str) -> None:
         if message not in self._told:

@@ -31,7 +31,7 @@ class Environment:
             case ScalarNode():
                 return self._scalar(node, path)
             case ListNode():
-                switched = path in SWITCHED
+                switched = _is_switched(path)
                 items = tuple(
                     self._switched(item, (*path, index)) if switched else self.fill(item, (*path, index))
                     for index, item in enumerate(node.items)
@@ -113,6 +113,13 @@ class Environment:
             )
             return None
         return value
+
+
+def _is_switched(path: KeyPath) -> bool:
+    return any(
+        len(path) == len(each) and all(known in ("*", part) for known, part in zip(each, path, strict=True))
+        for each in SWITCHED
+    )
 
 
 def _is_text(value: str) -> bool:

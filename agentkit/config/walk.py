@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Union, cast, get_args, get_origin
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from agentkit.config.diagnostics import Problems
+from agentkit.config.fixes import quoting_node, renaming, spacing, writing
 from agentkit.config.nodes import (
     Block,
     Entry,
@@ -37,8 +38,9 @@ from agentkit.config.scalars import (
     short,
     unwrap,
 )
-from agentkit.config.schema import MISSING, PLANNED
-from agentkit.config.shape import discriminator, fields_of, misplaced_keys
+from agentkit.config.scanning import GLUED
+from agentkit.config.schema import MISSING
+from agentkit.config.shape import discriminator, fields_of, homes_of
 from agentkit.registry import nearest
 from agentkit.values import Secret
 
@@ -89,7 +91,8 @@ class Walker:
         if is_null(node):
             node = MapNode(entries={}, place=node.place)
         if not isinstance(node, MapNode):
-            self._wrong(node, "a block of keys", path)
+            if not self._glued(node, path):
+                self._wrong(node, "a block of keys", path, _named(node, cls))
             return INVALID
         fields = fields_of(cls)
         values: dict[str, object] = {}
@@ -116,7 +119,7 @@ class Walker:
             elif info.required:
                 self._missing(node, cls, key, path, at)
                 sound = False
-        if not sound:
+        if not sound or node.torn:
             return INVALID
         try:
             return cls(**values)
@@ -128,9 +131,12 @@ class Walker:
     def _block(self, node: Node, path: KeyPath) -> object:
         if is_null(node):
             return Block(MapNode(entries={}, place=node.place), path, given=False)
+        if isinstance(node, ScalarNode) and node.lost:
+            return INVALID
         if isinstance(node, MapNode):
             return Block(node, path, given=True)
-        self._wrong(node, "a block of keys", path)
+        if not self._glued(node, path):
+            self._wrong(node, "a block of keys", path)
         return INVALID
 
     def _scalar(self, node: Node, expected: object, path: KeyPath) -> object:
@@ -144,7 +150,7 @@ class Walker:
         try:
             value = read_scalar(node, expected, name=_field(path))
         except ScalarError as error:
-            self._problems.add(error.code, error.message, at=node.place, path=path, hint=error.hint)
+            self._scalar_problem(node, error, path)
             return INVALID
         if core is Secret and node.text and not _from_variable(node):
             self._problems.add(
@@ -156,6 +162,12 @@ class Walker:
                 severity="warning",
             )
         return value
+
+    def _scalar_problem(self, node: ScalarNode, error: ScalarError, path: KeyPath) -> None:
+        fix = quoting_node(node) if error.quote else None
+        if error.instead is not None:
+            fix = writing(node, error.instead)
+        self._problems.add(error.code, error.message, at=node.place, path=path, hint=error.hint, fix=fix)
 
     def _list(self, node: Node, core: object, path: KeyPath) -> object:
         if not isinstance(node, ListNode):
@@ -200,12 +212,16 @@ class Walker:
             return self._scalar_of(node, [each for each in members if is_scalar_type(unwrap(each)[0])], members, path)
         fitting = [member for member in members if _takes(member, node)]
         if not fitting:
-            self._wrong(node, one_of(describe_type(member) for member in members), path)
+            self._wrong(node, one_of(dict.fromkeys(describe_type(member) for member in members)), path)
             return INVALID
         if len(fitting) == 1:
             return self.convert(node, fitting[0], path, at=at)
         classes = [cast("type[Struct]", member) for member in fitting if _is_struct(member)]
-        if len(classes) == len(fitting) and isinstance(node, MapNode) and not any(map(_tag, classes)):
+        if (
+            len(classes) == len(fitting)
+            and isinstance(node, MapNode)
+            and all(each.__struct_config__.tag is None for each in classes)
+        ):
             return self._one_of_structs(node, classes, path, at)
         return self._foreign(node, expected, path)
 
@@ -224,11 +240,26 @@ class Walker:
         close = next((miss for miss in misses if miss.code == "AK105"), None)
         if close is not None:
             self._problems.add(close.code, close.message, at=node.place, path=path, hint=close.hint)
-        else:
+        elif not self._glued(node, path):
             code = "AK104" if node.kind == "str" and any(miss.code == "AK104" for miss in misses) else "AK102"
             hint = next((miss.hint for miss in misses if miss.hint), None)
-            self._wrong(node, one_of(describe_type(member) for member in members), path, hint, code=code)
+            blocks = [cast("type[Struct]", member) for member in members if _is_struct(member)]
+            if hint is None and len(blocks) == len(members):
+                hint = _named(node, blocks[0])
+            self._wrong(node, one_of(dict.fromkeys(describe_type(member) for member in members)), path, hint, code=code)
         return INVALID
+
+    def _glued(self, node: Node, path: KeyPath) -> bool:
+        """Note a ``key:value`` whose space is missing where a block of keys belongs; False where it is none."""
+        match = GLUED.match(node.text) if isinstance(node, ScalarNode) and node.plain and not node.written else None
+        if match is None or not isinstance(node, ScalarNode):
+            return False
+        at = structs.replace(node.place, end_line=node.place.line)
+        if at.column is not None:
+            at = structs.replace(at, column=at.column + match.end() - 1, end_column=at.column + match.end())
+        message, hint = "a space is missing behind this colon", f"write `{match['key']}: ...`"
+        self._problems.add("AK012", message, at=at, path=path, hint=hint, fix=spacing(node))
+        return True
 
     def _one_of_structs(
         self, node: MapNode, classes: Sequence[type[Struct]], path: KeyPath, at: Place | None
@@ -249,14 +280,14 @@ class Walker:
                 hint="delete one",
             )
             return INVALID
-        planned = [key for key in node.entries if any(key in PLANNED.get(cls, ()) for cls in classes)]
-        if planned:
-            for key in planned:
-                self._not_yet(node.entries[key].key, (*path, key))
-        elif not self._partial:
-            near = [match for key in node.entries for match in nearest(key, required.values())]
-            hint = f"did you mean `{near[0]}`?" if near else None
-            self._problems.add("AK103", f"{_name(path)} needs {keys}", at=at or node.place, path=path, hint=hint)
+        if not self._partial and not node.torn:
+            near = {key: match for key in node.entries for match in nearest(key, required.values())[:1]}
+            if len(near) == 1:
+                ((written, meant),) = near.items()
+                cls = next(each for each, key in required.items() if key == meant)
+                self._unknown(node.entries[written], node, cls, (*path, written))
+            else:
+                self._problems.add("AK103", f"{_name(path)} needs {keys}", at=at or node.place, path=path)
         return INVALID
 
     def _foreign(self, node: Node, expected: object, path: KeyPath) -> object:
@@ -278,7 +309,7 @@ class Walker:
         self._problems.add(code, message, at=node.place, path=path, hint=hint)
 
     def _missing(self, node: MapNode, cls: type[Struct], key: str, path: KeyPath, at: Place | None) -> None:
-        if self._partial:
+        if self._partial or node.torn:
             return
         fields = fields_of(cls)
         if any(nearest(other, [key]) for other in node.entries if other not in fields):
@@ -294,8 +325,10 @@ class Walker:
             hint=MISSING.get((cls, key)),
         )
 
-    def _home(self, path: tuple[str, ...]) -> str:
+    def _home(self, home: tuple[str, ...]) -> str:
         """Say where a block is, and at which line where the file has it."""
+        inside = {"*": "in a block of ", "[]": "in an item of "}.get(home[-1] if home else "", "under ")
+        path = tuple(part for part in home if part not in ("*", "[]"))
         entry: Entry | None = None
         node: Node | None = self._root
         for part in path:
@@ -303,22 +336,10 @@ class Walker:
             node = None if entry is None else entry.value
         place = entry.key.place if entry is not None else None
         where = f" ({place.file}:{place.line})" if place is not None and place.line is not None else ""
-        return f"under `{'.'.join(path)}:`{where}" if path else "at the top of the file"
-
-    def _not_yet(self, key: ScalarNode, path: KeyPath) -> None:
-        self._problems.add(
-            "AK107",
-            f"`{key.text}` is not supported yet by this version of agentkit",
-            at=key.place,
-            path=path,
-            hint="delete it",
-        )
+        return f"{inside}`{'.'.join(path)}:`{where}" if path else "at the top of the file"
 
     def _unknown(self, entry: Entry, node: MapNode, cls: type[Struct], path: KeyPath) -> None:
         key, fields = entry.key, fields_of(cls)
-        if key.text in PLANNED.get(cls, ()):
-            self._not_yet(key, path)
-            return
         near = nearest(key.text, fields)
         if near and Secret in (fields[near[0]].type, *get_args(fields[near[0]].type)):  # the name is only misspelt
             self._problems.hide(entry.value.place)
@@ -330,12 +351,13 @@ class Walker:
             notes.append(f"{what} go under `{block}:`")
         code, message = "AK101", f"unknown key `{short(key.text)}`"
         hint = f"did you mean `{near[0]}`?" if near else None
-        homes = [home for home in misplaced_keys().get(key.text, ()) if home != tuple(path[:-1])]
+        homes = homes_of(key.text, path[:-1], fields)
         if not near and homes:
             code = "AK106"
             message = f"`{key.text}` is not a key of {_name(path[:-1])}"
             hint = f"it belongs {' or '.join(map(self._home, homes[:3]))}"
-        self._problems.add(code, message, at=key.place, path=path, hint=hint, notes=notes)
+        fix = renaming(key, near, node)
+        self._problems.add(code, message, at=key.place, path=path, hint=hint, notes=notes, fix=fix)
 
 
 def to_python(node: Node) -> object:
@@ -362,6 +384,15 @@ def _name(path: KeyPath) -> str:
     return f"`{_field(path)}`" if path else "the file"
 
 
+def _named(node: Node, cls: type[Struct]) -> str | None:
+    """Say how a name that stands by itself is written, where a block begins with the key for it."""
+    key = discriminator(cls)
+    if not key or not isinstance(node, ScalarNode) or node.kind != "str" or node.written is not None:
+        return None
+    # With one of these marks in it, it would be something else in braces.
+    return None if re.search(r"[\]\[{},:#]", node.text) else f"write {{{key}: {short(node.text)}}}"
+
+
 def _takes(member: object, node: Node) -> bool:
     core = unwrap(member)[0]
     origin = get_origin(core) or core
@@ -372,10 +403,6 @@ def _takes(member: object, node: Node) -> bool:
 
 def _is_struct(core: object) -> bool:
     return isinstance(core, type) and issubclass(core, Struct)
-
-
-def _tag(cls: type[Struct]) -> bool:
-    return cls.__struct_config__.tag is not None
 
 
 def _from_variable(node: Node) -> bool:

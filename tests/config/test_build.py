@@ -301,3 +301,7 @@ def test_an_optional_tool_may_be_missing_but_not_be_written_wrongly(item: str, s
     agent, (found, *_) = build(f"{BASE}tools:\n  - {item}\n")
     assert found.severity == severity
     assert (agent is None) == (severity == "error")
+
+
+def test_an_agent_says_what_it_is() -> None:
+    assert repr(agent_of(BASE + "tools: [{use: ping}]\n")) == "<Agent a: provider local, 1 tool>"

@@ -17,6 +17,7 @@ from agentkit.config.describe import (
     default_in_words,
     field_docs,
     fill_options,
+    json_value,
     options_by_name,
     options_of,
     options_table,
@@ -316,3 +317,26 @@ def test_two_kinds_of_one_name_with_other_options_are_refused() -> None:
 def test_what_is_no_plugin_has_no_options() -> None:
     with pytest.raises(PluginLoadError, match="registers nothing"):
         options_by_name(SimpleNamespace())
+
+
+@pytest.mark.parametrize(
+    "value, expected, data",
+    [
+        (0.25, Duration, "250ms"),
+        (90.0, Timeout, "90s"),
+        (1 << 20, Size, "1MiB"),
+        (5.0, Timeout | None, "5s"),
+        (None, Timeout | None, None),
+        (Colour.DEEP_BLUE, Colour, "deep blue"),
+        (Path("a/b"), Path, "a/b"),
+        (True, bool, True),
+        ((1.0, 2.0), tuple[Duration, ...], ["1s", "2s"]),
+        (frozenset({"b", "a"}), frozenset[str], ["a", "b"]),
+        ({"a": 1.0}, dict[str, Duration], {"a": "1s"}),
+        (AudioFormat(encoding="pcm16", rate=24000), AudioFormat, "pcm16@24000"),
+        (Secret("hush"), Secret, None),
+        (Retry(), Retry, None),
+    ],
+)
+def test_a_value_is_json_as_a_file_would_have_it(value: object, expected: object, data: object) -> None:
+    assert json_value(value, expected) == data

@@ -109,3 +109,35 @@ def test_an_error_needs_an_error() -> None:
 
 def test_an_error_with_one_problem_says_no_more() -> None:
     assert str(ConfigErrors([problem()])) == "a.yaml: m"
+
+
+KEY = "sk-proj-abcdefABCDEF0123456789xyz"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"agent: {{instructions: hi, {KEY}: 1}}\n",
+        f"agent: {{instructions: hi}}\nsession: {{output: {KEY}}}\n",
+        f"agent: {{instructions: hi}}\nlimits: {{turns: {KEY}}}\n",
+        f"agent: {{instructions: hi}}\nx: [run, --token, {KEY[8:]}]\n",
+        f"agent: {{instructions: hi}}\nx: https://me:{KEY[8:]}@host\n",
+    ],
+)
+def test_what_looks_like_a_key_is_shown_nowhere(text: str) -> None:
+    problems = found(text)
+    assert problems
+    assert KEY[8:] not in repr(problems)
+
+
+def test_extends_on_the_command_line_is_refused() -> None:
+    _, problems = diagnose("agent: {instructions: hi}\nprovider: {use: local}\n", overrides=["extends=x.yaml"])
+    assert [(each.code, each.message) for each in problems] == [("AK401", "`extends` can only be said in a file")]
+
+
+def test_inherit_with_nothing_below_is_warned_of() -> None:
+    text = "agent: {instructions: hi}\nprovider: {use: local}\nmiddleware: [inherit]\n"
+    _, problems = diagnose(text)
+    assert [(each.severity, each.message, each.line) for each in problems] == [
+        ("warning", "there is nothing to inherit", 3)
+    ]

@@ -60,7 +60,7 @@ async def test_a_server_that_cannot_call_mcp_servers_refuses_it_at_the_opening()
         ("{hosted_mcp: {label: docs, url: u, connector: c}}", "AK401", 6, "needs either `url` or `connector`"),
         ("{hosted_mcp: {label: docs, uri: u}}", "AK101", 32, "uri"),
         ("{hosted_mcp: {label: docs, url: u, approve: sometimes}}", "AK104", 49, "approve"),
-        ("{hosted_mcp: {label: docs, url: u}, timeout: 5s}", "AK106", 41, "timeout"),
+        ("{hosted_mcp: {label: docs, url: u}, timeout: 5s}", "AK101", 41, "timeout"),
     ],
 )
 def test_a_server_that_cannot_be_is_an_error_at_its_place(item: str, code: str, column: int, words: str) -> None:

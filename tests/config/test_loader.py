@@ -93,6 +93,14 @@ def test_a_document_mark_is_accepted() -> None:
     assert scalar("%YAML 1.2\n---\na: 1\n...\n", "a").text == "1"
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["a : 1\n", "a:   1\n", "a: 1\r\n", "\ufeffa: 1\n", "a:\n    1\n", "{a: 1}", '"a": 1', "a: 1 # one\n", "a:\t1\n"],
+)
+def test_ways_to_write_one_thing_are_all_fine(text: str) -> None:
+    assert scalar(text, "a").text == "1"
+
+
 def test_an_empty_list_and_an_empty_map_are_values() -> None:
     root = read("a: []\nb: {}\n")
     assert isinstance(root, MapNode)
@@ -120,14 +128,14 @@ def test_an_empty_list_and_an_empty_map_are_values() -> None:
         ("a: x\x00y\n", "AK009", 1, 5),
         ("a: 1\nb: \ud800\n", "AK009", 2, 4),
         ("a: *x\n", "AK001", 1, 4),
-        ("a: @x\n", "AK001", 1, 4),
+        ("a: @x\n", "AK004", 1, 4),
         ("a:\n  b: 1\n c: 2\n", "AK001", 3, 2),
-        ("a: [1, 2\nb: 3\n", "AK001", 2, 2),
+        ("a: [1, 2\nb: 3\n", "AK001", 1, 4),
         ("a: 'x\nb: 1\n", "AK001", 1, 4),
-        ("a: 1\nb\n", "AK001", 3, 1),
+        ("a: 1\nb\n", "AK001", 2, 1),
         ("a: |x\n", "AK001", 1, 5),
         ("? [a]\n: b\n", "AK102", 1, 3),
-        ("a: {{b}}\n", "AK102", 1, 5),
+        ("a: {{b}}\n", "AK004", 1, 4),
         ("a: &x [*x]\n", "AK010", 1, 8),
     ],
 )

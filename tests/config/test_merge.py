@@ -225,6 +225,53 @@ def test_overrides_win_and_have_their_own_place() -> None:
     assert str(loaded.place("session", "voice")) == "--set session.voice"
 
 
+TWO = MINIMAL + "tools:\n  - {use: a, timeout: 9s}\n  - use: b\n"
+
+
+def test_an_override_reaches_an_item_of_a_list() -> None:
+    loaded = load(TWO, "tools[0].timeout=1s", "tools[1]={use: c}")
+    assert uses(loaded) == ["a", "c"]
+    assert [getattr(tool, "timeout", None) for tool in loaded.config.tools] == [1.0, None]
+    assert str(loaded.place("tools", 0, "timeout")) == "--set tools[0].timeout"
+    assert str(loaded.place("tools", 0)) == "agent.yaml:4:5"
+
+
+def test_an_override_reaches_an_item_of_a_preset(write: Write) -> None:
+    preset = resolver(Preset(name="p", data="tools: [{use: a}, {use: b}]\n"))
+    text = "agent: {}\nprovider: {use: local}\npreset: p\n"
+    assert uses(load(text, "tools[1].use=c", presets=preset)) == ["a", "c"]
+    assert uses(load(text + "tools: [inherit, {use: x}]\n", "tools[2].use=y", presets=preset)) == ["a", "b", "y"]
+
+
+@pytest.mark.parametrize(
+    "override, message, hint",
+    [
+        ("tools[2].use=x", "there is no tools[2] to override", "it has tools[0] to tools[1]"),
+        ("agent[0].name=x", "there is no agent[0] to override", "what is written there is no list"),
+        ("middleware[0].use=x", "there is no middleware[0] to override", "nothing is written there"),
+        ("agents.x.tools[0].use=x", "there is no agents.x.tools[0] to override", "nothing is written there"),
+    ],
+)
+def test_an_item_that_is_not_there_cannot_be_overridden(override: str, message: str, hint: str) -> None:
+    found = errors(TWO, override)[0]
+    assert (found.code, found.message, found.hint) == ("AK011", message, hint)
+
+
+@pytest.mark.parametrize(
+    "override, said",
+    [
+        ("=x", "names no key"),
+        ("a..b=1", "has an empty part in its key"),
+        ("tools[x]=1", "has `tools[x]` in its key, which is no key"),
+        ("tools[0=1", "has `tools[0` in its key, which is no key"),
+        ("limits", "gives no value"),
+    ],
+)
+def test_a_wrong_override_says_what_is_wrong_with_it(override: str, said: str) -> None:
+    (found,) = errors(MINIMAL, override)
+    assert found.message.endswith(f"` {said}")
+
+
 def test_an_override_without_a_value_puts_the_default_back() -> None:
     assert load(MINIMAL + "session: {voice: a}\n", "session.voice=").config.session.voice is None
 
@@ -245,7 +292,7 @@ def test_an_override_without_a_value_puts_the_default_back() -> None:
 def test_a_wrong_override_is_cited_by_its_key(override: str, code: str) -> None:
     (found,) = errors(MINIMAL, override)
     assert (found.code, found.line) == (code, None)
-    assert found.file == "--set " + override.partition("=")[0]
+    assert found.file == f"--set {override.partition('=')[0]}".rstrip()
 
 
 def test_the_value_of_an_override_without_a_key_is_not_shown() -> None:

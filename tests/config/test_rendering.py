@@ -2,7 +2,7 @@
 
 import json
 
-from agentkit.config import Diagnostic, diagnose, render_concise, render_full, render_json
+from agentkit.config import Diagnostic, diagnose, render_concise, render_full, render_github, render_json
 
 TEXT = """\
 provider: {use: local}
@@ -26,7 +26,8 @@ error[AK101]: unknown key `instrutions`
  2 | agent:
  3 |   instrutions: |
    |   ^^^^^^^^^^^ did you mean `instructions`?
-   = keys here: name, instructions, variables, greeting
+   = keys here: name, instructions, variables, greeting, handoff
+   = fix available: agentkit check --fix
 
 error[AK102]: `greeting` must be a text, not the number `5`
   --> agent.yaml:5:13
@@ -34,8 +35,9 @@ error[AK102]: `greeting` must be a text, not the number `5`
  4 |     Hi
  5 |   greeting: 5
    |             ^ YAML reads it as a number; quote it: "5"
+   = fix available: agentkit check --fix
 
-Found 2 errors in 1 file
+Found 2 errors in 1 file (2 fixable)
 """
     )
 
@@ -57,7 +59,7 @@ def test_the_concise_form_is_one_line_each() -> None:
     first, second, last = render_concise(found(TEXT)).splitlines()
     assert first == "agent.yaml:3:3: error[AK101] unknown key `instrutions` (did you mean `instructions`?)"
     assert second.startswith("agent.yaml:5:13: error[AK102] `greeting` must be a text, not the number `5` (YAML reads")
-    assert last == "Found 2 errors in 1 file"
+    assert last == "Found 2 errors in 1 file (2 fixable)"
 
 
 def test_the_json_form_is_one_document() -> None:
@@ -74,7 +76,11 @@ def test_the_json_form_is_one_document() -> None:
         "end_col": 14,
         "key": "agent.instrutions",
         "hint": "did you mean `instructions`?",
-        "notes": ["keys here: name, instructions, variables, greeting"],
+        "notes": ["keys here: name, instructions, variables, greeting, handoff"],
+        "fix": {
+            "title": "write `instructions`",
+            "edits": [{"line": 3, "col": 3, "end_line": 3, "end_col": 14, "text": "instructions"}],
+        },
     }
 
 
@@ -113,3 +119,35 @@ def test_a_tab_in_a_line_keeps_the_caret_in_place() -> None:
     shown = render_full(found("agent: {}\nprovider:\t{use: local, x: 1}\n")).splitlines()
     line = next(index for index, text in enumerate(shown) if "provider" in text and "x: 1" in text)
     assert shown[line + 1].index("^") == shown[line].index("x: 1")
+
+
+def test_the_github_form_is_one_command_each() -> None:
+    first, second = render_github(found(TEXT)).splitlines()
+    assert first == (
+        "::error file=agent.yaml,line=3,col=3,endLine=3,endColumn=14,title=AK101::unknown key `instrutions`"
+        "%0Adid you mean `instructions`?%0Akeys here: name, instructions, variables, greeting, handoff"
+    )
+    assert second.startswith("::error file=agent.yaml,line=5,col=13,endLine=5,endColumn=14,title=AK102::")
+
+
+def test_what_github_reads_as_its_own_is_escaped() -> None:
+    odd = Diagnostic(
+        code="AK101", severity="warning", message="50%\n::error::x\x1b", file="a,b:c.yaml", line=1, column=2
+    )
+    assert render_github([odd]) == (
+        "::warning file=a%2Cb%3Ac.yaml,line=1,col=2,title=AK101::50%25%0A::error::x\ufffd\n"
+    )
+
+
+def test_an_end_in_another_line_gives_github_no_column() -> None:
+    text = "agent: {}\nprovider: {use: local}\nlimits:\n  turns: >\n    many\n    words\n"
+    assert ",line=4,col=10,endLine=7,title=AK102::" in render_github(found(text))
+
+
+def test_a_long_line_is_cut_and_many_problems_of_one_file_are_counted() -> None:
+    _, problems = diagnose("agent: {" + ", ".join(f"zz{number}: 1" for number in range(2000)) + "}\n")
+    text = render_full(problems)
+    assert text.count("error[AK") == 200
+    assert max(map(len, text.splitlines())) < 450
+    assert f"... and {len(problems) - 200} more in <text>; --format concise shows all" in text
+    assert render_concise(problems).count("\n") == len(problems) + 1

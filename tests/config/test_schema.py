@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from agentkit.config import schema
 from agentkit.config.nodes import Block
-from agentkit.config.schema import PLANNED, TURN_KEYS, Config, Turn, decisive_key, left_behind
+from agentkit.config.schema import TURN_KEYS, Config, Turn, decisive_key, left_behind
 from agentkit.config.shape import discriminator, fields_of, misplaced_keys
 
 
@@ -32,11 +32,6 @@ def test_every_field_has_its_sentence() -> None:
 def test_no_key_is_a_word_that_yaml_1_1_takes_for_a_truth_value() -> None:
     keys = {key.lower() for cls in classes(schema) for key in fields_of(cls)}
     assert not keys & {"on", "off", "yes", "no", "y", "n", "true", "false"}
-
-
-def test_no_key_is_both_in_force_and_planned() -> None:
-    for cls in classes(schema):
-        assert not PLANNED.get(cls, frozenset()) & set(fields_of(cls))
 
 
 def test_every_key_of_turn_has_a_mode() -> None:

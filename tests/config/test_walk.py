@@ -200,7 +200,7 @@ def test_a_value_that_does_not_fit_is_cited(text: str, code: str, column: int) -
     [
         ("text: 1.10", 'YAML reads it as a number; quote it: "1.10"'),
         ("text: true", 'YAML reads it as a truth value; quote it: "true"'),
-        ("flag: no", "write true or false, without quotes"),
+        ("flag: no", "write false"),
         ("count: '5'", "take the quotes away"),
         ("wait: 5", "write 5s"),
         ("size: 5", "write 5B"),
