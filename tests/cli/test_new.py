@@ -167,8 +167,8 @@ def test_a_file_is_no_folder() -> None:
 def test_a_folder_that_cannot_be_written_is_said_in_one_line() -> None:
     Path("file").write_text("")
     done = plugin("tides", "file/tides")
-    assert done.code == 1
-    assert "cannot be written" in done.err
+    assert done.code == 2
+    assert "file is a file, so file/tides cannot be made" in done.err
     assert "Traceback" not in done.err
 
 

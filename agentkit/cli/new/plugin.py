@@ -1,13 +1,10 @@
-"""``agentkit new``: writes the beginning of a package, from templates that come with agentkit.
+"""``agentkit new plugin``: the beginning of a plugin's package, of any kind.
 
 Rule: what is written is complete: it installs, its tests pass, and its agent.yaml runs without a key.
 """
 
 import re
-import sys
 from collections.abc import Mapping
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from string import Template
@@ -16,9 +13,9 @@ from typing import Final
 import click
 
 from agentkit.cli.exits import Exit, Problem
-from agentkit.cli.flags import Command, Flags, flags_of
+from agentkit.cli.flags import Command, flags_of
+from agentkit.cli.new.files import change_to, filled, make_room, tell, templates, walk, write
 from agentkit.cli.output import Out
-from agentkit.cli.terminal import is_tty
 
 KINDS: Final = {
     "tool": "something that a model may call",
@@ -39,8 +36,9 @@ _SUMMARIES: Final = {
     "command": "A command that names an agent and its tools.",
 }
 _NOTES: Final = {
-    "pyproject.toml": "entry point, dev extra, pytest, mypy and ruff",
+    "pyproject.toml": "entry point, pytest, mypy and ruff, typed marker",
     "__init__.py": "what the plugin brings, and its hook",
+    "py.typed": "says that it has types",
     "preset.yaml": "the preset itself",
     "command.py": "the command itself",
     "tools.py": "a tool to try it on",
@@ -49,19 +47,10 @@ _NOTES: Final = {
 }
 _NAME: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _MAX_NAME: Final = 40
-_HERE: Final = PurePosixPath()
 _PREFIXES: Final = ("agentkit-realtime-", "agentkit-")
 
 
-@click.group("new", no_args_is_help=False, invoke_without_command=True)
-@click.pass_context
-def command(context: click.Context) -> None:
-    """Write the beginning of a package."""
-    if context.invoked_subcommand is None:
-        click.echo(context.get_help())
-
-
-@command.command("plugin", cls=Command, short_help="Write a plugin's package, with tests that pass.")
+@click.command("plugin", cls=Command, short_help="Write a plugin's package, with tests that pass.")
 @click.argument("name", required=False)
 @click.argument("folder", required=False, metavar="[DIR]")
 @click.option("--kind", type=click.Choice(list(KINDS)), default="tool", show_default=True, help="What it brings.")
@@ -91,9 +80,19 @@ def plugin(
         message = f"there is a package {names['module']} already"
         raise Problem(message, hint="take another name, or write it with --force")
     texts = rendered(kind, names)
-    _make_room(target, texts, flags, force=force, yes=yes)
-    _write(target, texts)
-    _tell(target, texts, kind, names, flags, out)
+    make_room(target, texts, flags, force=force, yes=yes, verb="agentkit new plugin")
+    write(target, texts)
+    tell(
+        target,
+        {str(path): _note(path, text) for path, text in texts.items()},
+        (
+            f"{change_to(target)} && pip install -e '.[dev]'",
+            "pytest",
+            f"agentkit {names['plugin']}" if kind == "command" else "agentkit run agent.yaml",
+        ),
+        flags,
+        out,
+    )
     return Exit.DONE
 
 
@@ -145,29 +144,14 @@ def _taken(kind: str) -> tuple[str, ...]:
 
 def rendered(kind: str, names: Mapping[str, str]) -> dict[PurePosixPath, str]:
     """Return the files of a new plugin by their path, in the order in which they are shown."""
-    folder = files("agentkit") / "templates" / "plugin"
-    use = Template((folder / kind / "use.md.txt").read_text(encoding="utf-8")).substitute(names).strip()
+    use = filled(templates("plugin", kind, "use.md.txt"), names).strip()
     texts: dict[PurePosixPath, str] = {}
-    for template, path in [*_walk(folder / "common"), *_walk(folder / kind)]:
+    for template, path in [*walk(templates("plugin", "common")), *walk(templates("plugin", kind))]:
         if path.name == "use.md":
             continue
-        shown = PurePosixPath(str(path).replace("MODULE", names["module"]).replace("NAME", _snake(names["plugin"])))
-        texts[shown] = Template(template.read_text(encoding="utf-8")).substitute(names, use=use)
+        shown = str(path).replace("MODULE", names["module"]).replace("NAME", names["plugin"].replace("-", "_"))
+        texts[PurePosixPath(shown)] = filled(template, {**names, "use": use})
     return dict(sorted(texts.items(), key=lambda each: _place(each[0])))
-
-
-def _walk(folder: Traversable, path: PurePosixPath = _HERE) -> list[tuple[Traversable, PurePosixPath]]:
-    found: list[tuple[Traversable, PurePosixPath]] = []
-    for each in folder.iterdir():
-        if each.is_dir():
-            found += _walk(each, path / each.name)
-        elif each.name.endswith(".txt"):
-            found.append((each, path / each.name.removesuffix(".txt")))
-    return found
-
-
-def _snake(name: str) -> str:
-    return name.replace("-", "_")
 
 
 def _place(path: PurePosixPath) -> tuple[int, str]:
@@ -176,62 +160,9 @@ def _place(path: PurePosixPath) -> tuple[int, str]:
     return (order if path.parts[0] != "README.md" else 4) + (path.name == "agent.yaml"), str(path)
 
 
-def _make_room(target: Path, texts: Mapping[PurePosixPath, str], flags: Flags, *, force: bool, yes: bool) -> None:
-    """Check that the files may be written.
-
-    Raises:
-        Problem: They may not.
-    """
-    if target.exists() and not target.is_dir():
-        raise Problem(f"{target} is a file", hint="name a folder: agentkit new plugin NAME DIR")
-    try:
-        if not target.exists() or not any(target.iterdir()):
-            return
-    except OSError as exc:
-        raise Problem(f"{target} cannot be looked into: {exc.strerror}") from exc
-    if not force:
-        raise Problem(f"{target} is not empty", hint="name another folder, or write into it with --force")
-    replaced = [str(path) for path in texts if (target / path).exists()]
-    if replaced and not yes and not flags.no_input and is_tty(sys.stdin):
-        click.confirm(f"replace {', '.join(replaced)} in {target}?", abort=True, err=True)
-
-
-def _write(target: Path, texts: Mapping[PurePosixPath, str]) -> None:
-    for path, text in texts.items():
-        file = target / path
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text, encoding="utf-8", newline="\n")
-        except OSError as exc:
-            raise Problem(f"{file} cannot be written: {exc.strerror}", code=Exit.NO) from exc
-
-
-def _tell(
-    target: Path,
-    texts: Mapping[PurePosixPath, str],
-    kind: str,
-    names: Mapping[str, str],
-    flags: Flags,
-    out: Out,
-) -> None:
-    if flags.verbosity < 0:
-        out.line(target.as_posix())
-        return
-    out.line(f"{target.as_posix().rstrip('/')}/")
-    width = max(len(str(path)) for path in texts)
-    for path, text in texts.items():
-        note = _NOTES.get(path.name, "")
-        if path.parts[0] == "tests":
-            note = f"{text.count('def test_')} tests that pass"
-        out.line(f"  {path!s:{width}}  {note}".rstrip())
-    out.line()
-    out.line("next:")
-    out.line(f"  cd {_quoted(target.as_posix())} && pip install -e '.[dev]'")
-    out.line("  pytest")
-    out.line(f"  agentkit {names['plugin']}" if kind == "command" else "  agentkit run agent.yaml")
-
-
-def _quoted(path: str) -> str:
-    import shlex
-
-    return shlex.quote(path)
+def _note(path: PurePosixPath, text: str) -> str:
+    """Say what a file is."""
+    if path.parts[0] == "tests":
+        tests = text.count("def test_")
+        return f"{tests} test{'s' * (tests > 1)} that pass{'es' * (tests == 1)}"
+    return _NOTES.get(path.name, "")
