@@ -23,6 +23,7 @@ Choice: TypeAlias = Literal["ask", "all", "none"]
 
 DANGEROUS: Final = "a dangerous tool needs a person's approval of exactly this call, and --approve all is none"
 NOT_ANY_MORE: Final = "nobody can be asked for approval any more"
+NONE_WANTED: Final = "the user approves no calls in this session"
 REFUSED: Final = "the user has refused it"
 _ANSWERS: Final = {"y": "yes", "n": "no", "a": "always", "e": "edit"}
 
@@ -72,19 +73,32 @@ class Approver(Protocol):
 
 
 class Nobody:
-    """There is nobody to ask: every request is refused, and the model is told why."""
+    """Every request is refused, and the model is told why: there is nobody to ask, or the user wants none approved."""
+
+    def __init__(self, *, chosen: bool = False) -> None:
+        """Make it; ``chosen`` is whether the user wants it so."""
+        self._chosen = chosen
 
     def attach(self, session: "Session", notice: Notice) -> None:
         """Let the session refuse."""
-        session.approvals.answerable = False
+        self._session = session
+        session.approvals.answerable = self._chosen
         self._notice = notice
 
     def told(self, event: ApprovalRequested | ApprovalDecided) -> None:
         """Say that the call was refused."""
-        if isinstance(event, ApprovalRequested):
+        if isinstance(event, ApprovalDecided):
+            return
+        if self._chosen:
+            message = f"tool {event.name} needs approval, and none is given, so it was refused"
+            try:
+                self._session.approvals.reject(event.call_id, NONE_WANTED)
+            except LocalProtocolError:
+                return  # it was decided, or given up, meanwhile
+        else:
             message = f"tool {event.name} needs approval, and nobody can be asked, so it was refused"
-            hint = "--approve all approves what is not dangerous; a terminal can be asked"
-            self._notice("warning", "not_approved", message, hint=hint)
+        hint = "--approve all approves what is not dangerous; a terminal can be asked"
+        self._notice("warning", "not_approved", message, hint=hint)
 
     async def run(self) -> None:
         """Do nothing."""
@@ -255,6 +269,67 @@ class Asking:
             return f"{call} {choices}"
         self._tell(call)
         return choices
+
+
+class Switch:
+    """Who approves can be chosen meanwhile; ``all`` asks for dangerous calls, since a person is there."""
+
+    def __init__(self, choice: Choice, asking: Asking) -> None:
+        """Make it.
+
+        Args:
+            choice: Who approves to begin with.
+            asking: Asks the person.
+        """
+        self._choice = choice
+        self._asking = asking
+        self._everything = Everything()
+        self._nobody = Nobody(chosen=True)
+
+    def attach(self, session: "Session", notice: Notice) -> None:
+        """Take the session."""
+        self._session = session
+        self._everything.attach(session, notice)
+        self._asking.attach(session, notice)
+        self._nobody.attach(session, notice)
+        self.choose(self._choice)
+
+    def choose(self, choice: Choice) -> None:
+        """Let somebody else approve from now on; what is asked already stays asked."""
+        self._choice = choice
+
+    def told_choice(self) -> str:
+        """Say who approves, and what waits."""
+        who = {
+            "ask": "you are asked for each call that needs approval",
+            "all": "calls are approved without asking, but for those of dangerous tools",
+            "none": "every call that needs approval is refused",
+        }[self._choice]
+        waiting = [f"  {each.name}({shown_arguments(each.arguments)})" for each in self._session.approvals.pending]
+        return "\n".join([who, *(["these wait:", *waiting] if waiting else [])])
+
+    def told(self, event: ApprovalRequested | ApprovalDecided) -> None:
+        """Decide, or let the person."""
+        if isinstance(event, ApprovalDecided) or self._choice == "ask":
+            self._asking.told(event)
+        elif self._choice == "none":
+            self._nobody.told(event)
+        elif event.effects == "dangerous":
+            self._asking.told(event)
+        else:
+            self._everything.told(event)
+
+    async def run(self) -> None:
+        """Ask, for as long as the session lasts."""
+        await self._asking.run()
+
+    def pause(self) -> None:
+        """Take what is asked off the screen; ``refuse`` follows."""
+        self._asking.pause()
+
+    def refuse(self) -> tuple[str, ...]:
+        """Refuse everything that is asked or waits to be."""
+        return self._asking.refuse()
 
 
 def shown_arguments(text: str) -> str:

@@ -1,7 +1,9 @@
 """``agentkit call``: one tool, run as a session would run it, without a provider."""
 
+import logging
+import shlex
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,15 +13,16 @@ from agentkit.cli.exits import Exit, Problem, say
 from agentkit.cli.flags import Command, Flags, flags_of
 from agentkit.cli.output import Out
 from agentkit.cli.terminal import clean, is_tty, one_line
-from agentkit.errors import PluginError, ToolArgumentsError
+from agentkit.errors import PluginError, ToolArgumentsError, UnknownNameError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
     import anyio.abc
 
     from agentkit.cli.approvals import Choice
     from agentkit.config.build import Agent
+    from agentkit.config.parts import ToolSource
     from agentkit.events import AnySettings, ClientEvent, FunctionTool
     from agentkit.tools import Progress, Tool, ToolCall, ToolResult
 
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     help="Where the tool needs approval: ask at the terminal, approve the arguments given here, or refuse.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The whole result as one JSON document.")
+@click.option("--trust", is_flag=True, help="Let a configuration from stdin name code with python:.")
 @click.pass_context
 def command(
     context: click.Context,
@@ -46,6 +50,7 @@ def command(
     given: str | None,
     approve: "Choice | None",
     as_json: bool,
+    trust: bool,
 ) -> int:
     """Run TOOL once, through the middleware, and print what the model would be told.
 
@@ -55,15 +60,18 @@ def command(
     import anyio
 
     flags = flags_of(context)
-    agent = _agent(flags, config, tool)
-    if config is None and not agent.toolsets and all(each.tool.name != tool for each in agent.tools):
+    if config == given == "-":
+        raise Problem("stdin cannot be both the configuration and the arguments", hint="give the arguments NAME=VALUE")
+    agent = _agent(flags, config, tool, trust=trust)
+    if config is None and not agent.toolsets and tool not in (known := _single(agent)):
         try:
             agent = _without_config(flags, tool)
         except PluginError as exc:
-            raise _unknown(tool, [each.tool.name for each in agent.tools]) from exc
+            raise _unknown(tool, list(known), config) from exc
     stdout, sys.stdout = sys.stdout, sys.stderr  # what the tool prints is not its result
     try:
-        result, ms = anyio.run(_call, agent, flags, tool, arguments, given, approve)
+        with _told_once(flags):
+            result, ms, reason = anyio.run(_call, agent, flags, tool, arguments, given, approve, config)
     finally:
         sys.stdout = stdout
     out = Out()
@@ -72,19 +80,43 @@ def command(
         out.json(told)
     elif result.ok:
         out.line(clean(result.output).rstrip("\n"))
+    elif reason is not None:
+        say(sys.stderr, flags.look(), f"{tool} failed: {one_line(reason)}", hint="-vv shows the traceback")
     else:
-        say(sys.stderr, flags.look(), f"{tool}: {result.output}")
+        subject = "" if result.output.startswith(f"{tool} ") else f"{tool}: "
+        say(sys.stderr, flags.look(), f"{subject}{result.output}")
     if result.ok:
         return Exit.DONE
     return Exit.USAGE if result.status == "invalid" else Exit.NO
 
 
-def _agent(flags: Flags, config: str | None, tool: str) -> "Agent":
+@contextmanager
+def _told_once(flags: Flags) -> "Iterator[None]":
+    """Keep back what is logged of a call, which the error says, unless logging is asked for."""
+    logger = logging.getLogger("agentkit.tools")
+    if flags.verbosity <= 1 and flags.log_level is None and flags.log_file is None:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(logging.NOTSET)
+
+
+def _agent(flags: Flags, config: str | None, tool: str, *, trust: bool) -> "Agent":
     from agentkit.cli.source import DEFAULT, load_agent
 
     if config is not None or Path(DEFAULT).exists():
-        return load_agent(flags, config)
-    return _without_config(flags, tool)
+        return load_agent(flags, config, trust=trust)
+    try:
+        return _without_config(flags, tool)
+    except UnknownNameError as exc:
+        raise Problem(str(exc), hint=_not_listed(tool, config) or exc.hint) from exc
+
+
+def _single(agent: "Agent") -> "dict[str, ToolSource]":
+    """Return the tools that are known without opening anything, also those of the agents it hands over to."""
+    every = [*agent.tools, *(source for further in agent.agents for source in further.tools)]
+    return {source.tool.name: source for source in reversed(every)}
 
 
 def _without_config(flags: Flags, tool: str) -> "Agent":
@@ -99,12 +131,35 @@ def _without_config(flags: Flags, tool: str) -> "Agent":
     return load("<call>", text=text, plugins=plugins)
 
 
-def _unknown(tool: str, names: "Sequence[str]") -> Problem:
+def _unknown(tool: str, names: "Sequence[str]", config: str | None) -> Problem:
     import difflib
 
+    if (hint := _not_listed(tool, config)) is not None:
+        return Problem(f"no tool is called {tool}", hint=hint)
     near = difflib.get_close_matches(tool, names, 1, 0.6)
     known = f"the tools are {', '.join(names)}" if names else "the configuration names no tools"
     return Problem(f"no tool is called {tool}", hint=f"did you mean {near[0]}?" if near else known)
+
+
+def _not_listed(tool: str, config: str | None) -> str | None:
+    """Return a hint where the tools.py beside a configuration has a function that it does not list."""
+    from agentkit.cli.new.python_file import SourceFile, read_source
+    from agentkit.cli.source import DEFAULT
+
+    used = Path(config or DEFAULT)
+    file = used.parent / "tools.py"
+    try:
+        text = read_source(file)
+        line = SourceFile(file, text).function_line(tool) if text is not None else None
+    except Problem:
+        return None
+    if line is None:
+        return None
+    found = f"{file}:{line} has a function of that name"
+    if not used.is_file():
+        return f"{found}; name it in a configuration: - python: ./tools.py:{tool}"
+    way = f"agentkit new tool {tool} --config {shlex.quote(str(used))}"
+    return f"{found}, and {used} does not list it: {way}"
 
 
 async def _call(
@@ -114,8 +169,12 @@ async def _call(
     pairs: "tuple[str, ...]",
     given: str | None,
     approve: "Choice | None",
-) -> "tuple[ToolResult, float]":
+    config: str | None,
+) -> "tuple[ToolResult, float, str | None]":
     """Find the tool, open what it needs, and run the call.
+
+    Returns:
+        The result, how many milliseconds it took, and what the body raised, where it was no ``ToolError``.
 
     Raises:
         Problem: There is no such tool, or the arguments are none.
@@ -124,25 +183,30 @@ async def _call(
     from msgspec.structs import replace
 
     from agentkit.cli.arguments import arguments_of
+    from agentkit.cli.calls import reason_of
     from agentkit.cli.opened import opened
     from agentkit.cli.tools import Notices
+    from agentkit.masking import Masker
     from agentkit.tools.secrets import hidden, secret_values
 
-    single = {source.tool.name: source for source in agent.tools}
+    single = _single(agent)
     async with AsyncExitStack() as stack:
         if name in single:
             tools = {each: source.build() for each, source in single.items()}
         else:
             listed, missing = await stack.enter_async_context(opened(agent, Notices(flags)))
-            tools = {each.tool.name: each.tool for each in listed}
+            tools = {each.tool.name: each.tool for each in reversed(listed)}  # the main agent's before others'
             if name not in tools:
                 for lost in missing:
                     say(sys.stderr, flags.look(), f"{lost.place}: {lost.error}", hint=lost.error.hint)
-                raise _unknown(name, list(tools))
+                raise _unknown(name, list(tools), config)
         tool = tools[name]
         raw = msgspec.json.encode(arguments_of(tool.parameters, pairs, given)).decode()
         result, ms = await _run(agent, tools, tool, raw, Desk(flags, approve, raw))
-    return replace(result, output=hidden(result.output, secret_values(raw, tool.policy.secret))), ms
+    secrets = secret_values(raw, tool.policy.secret)
+    reason = reason_of(result.error)
+    shown = replace(result, output=hidden(result.output, secrets))
+    return shown, ms, reason and Masker().text(hidden(reason, secrets))
 
 
 async def _run(
@@ -256,10 +320,22 @@ class NoSession:
 
     id = "call"
     settings = None
+    agent: str | None = None
 
     def __init__(self, tasks: "anyio.abc.TaskGroup", tools: "Mapping[str, Tool[..., object] | FunctionTool]") -> None:
         self._tasks = tasks
         self.tools = tools
+
+    @property
+    def secret_arguments(self) -> "dict[str, frozenset[str]]":
+        """The arguments that are secret by the names of the tools that have such."""
+        from agentkit.tools import Tool
+
+        return {
+            name: tool.policy.secret
+            for name, tool in self.tools.items()
+            if isinstance(tool, Tool) and tool.policy.secret
+        }
 
     async def send(self, event: "ClientEvent") -> None:
         """Refuse: there is nobody to send to."""

@@ -29,6 +29,7 @@ _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 @click.option("--config", metavar="F", help="Take the responder and its options from this file's provider.")
 @click.option("--speech", type=click.Choice(["tones"]), help="How it speaks and hears: in tones, a test signal.")
 @click.option("--paced", is_flag=True, default=False, help="Send audio as fast as it plays, not as it is made.")
+@click.option("--trust", is_flag=True, help="Let a configuration from stdin name code with python:.")
 @click.pass_context
 def command(
     context: click.Context,
@@ -39,6 +40,7 @@ def command(
     config: str | None,
     speech: str | None,
     paced: bool,
+    trust: bool,
 ) -> int:
     """Serve the Realtime protocol to any client, until Ctrl-C; the URL is printed once clients can connect."""
     import anyio
@@ -49,7 +51,10 @@ def command(
     if responder is not None and config is not None:
         raise Problem("--responder and --config exclude each other", hint="name the responder in the file")
     plugins = flags.load_plugins()
-    served = _of_config(flags, plugins, config) if config is not None else _of_name(plugins, responder or "rules")
+    if config is not None:
+        served = _of_config(flags, plugins, config, trust=trust)
+    else:
+        served = _of_name(plugins, responder or "rules")
     served = replace(served, speech=speech or served.speech, paced=paced or served.paced)
     served.make()  # a responder that cannot be made is said now, not to the first client
     if host not in _LOOPBACK and flags.verbosity >= 0:
@@ -93,13 +98,13 @@ def _of_name(plugins: "Plugins", name: str) -> Served:
     return Served(lambda: factory.make(options), name)
 
 
-def _of_config(flags: Flags, plugins: "Plugins", config: str) -> Served:
+def _of_config(flags: Flags, plugins: "Plugins", config: str, *, trust: bool) -> Served:
     from agentkit.cli.source import load_agent
     from agentkit.config import Block, ConfigErrors
     from agentkit.config.nodes import MapNode, find
     from agentkit.providers.local import LocalConfig
 
-    agent = load_agent(flags, config)
+    agent = load_agent(flags, config, trust=trust)
     said = agent.config.provider
     options = None
     if plugins.get("providers", said.use).config is LocalConfig:

@@ -3,14 +3,19 @@
 Rule: every command's errors come here; no traceback is ever shown for a user's mistake.
 """
 
+import errno
+import os
 import sys
 from collections.abc import Sequence
 from enum import IntEnum
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 from agentkit.cli.terminal import Look, clean
 from agentkit.errors import AgentkitError, ConfigError, PluginError
+
+_FULL: Final = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG})
+"""How the system says that there is no room left."""
 
 
 class Exit(IntEnum):
@@ -76,6 +81,9 @@ def report(error: BaseException, look: Look, *, stream: IO[str], verbose: bool =
     error = first_error(error)
     if isinstance(error, OutputClosed | BrokenPipeError):
         return Exit.DONE
+    if isinstance(error, OSError) and error.errno in _FULL:
+        say(stream, look, f"what was written has no room: {error.strerror}")
+        return Exit.NO
     if isinstance(error, KeyboardInterrupt | click.Abort):
         return Exit.INTERRUPTED
     if isinstance(error, Problem):
@@ -88,11 +96,15 @@ def report(error: BaseException, look: Look, *, stream: IO[str], verbose: bool =
     if diagnostics and isinstance(error, ConfigError):
         from agentkit.config import render_full
 
-        stream.write(render_full(diagnostics, color=look.color, width=look.width))
+        _tell(stream, render_full(diagnostics, color=look.color, width=look.width))
         return Exit.USAGE
     if isinstance(error, AgentkitError):
         say(stream, look, str(error), hint=error.hint)
         return code_of(error)
+    if "_AGENTKIT_COMPLETE" in os.environ and isinstance(error, KeyError | ValueError):
+        hint = "agentkit completion bash prints the script that sets COMP_WORDS and COMP_CWORD"
+        say(stream, look, "there is no line to complete", hint=hint)
+        return Exit.USAGE
     return _bug(error, look, stream, verbose=verbose)
 
 
@@ -100,12 +112,18 @@ def say(stream: IO[str], look: Look, message: str, *, hint: str | None = None, l
     """Write one line, and a hint below it."""
     tone = {"error": "red", "warning": "yellow"}.get(level, "dim")
     first, *more = look.wrapped(f"{level}: {clean(message)}")
-    stream.write(look.paint(f"{level}:", tone) + first.removeprefix(f"{level}:") + "\n")
-    for line in more:
-        stream.write(line + "\n")
-    for line in look.wrapped(f"  {clean(hint)}", indent=2) if hint else ():
-        stream.write(look.paint(line, "dim") + "\n")
-    stream.flush()
+    lines = [look.paint(f"{level}:", tone) + first.removeprefix(f"{level}:"), *more]
+    lines += [look.paint(line, "dim") for line in (look.wrapped(f"  {clean(hint)}", indent=2) if hint else ())]
+    _tell(stream, "".join(f"{line}\n" for line in lines))
+
+
+def _tell(stream: IO[str], text: str) -> None:
+    """Write to a stream that may be full or closed: nobody can be told then, and the exit code still says it."""
+    try:
+        stream.write(text)
+        stream.flush()
+    except (OSError, ValueError):
+        pass
 
 
 def _usage(error: Exception, look: Look, stream: IO[str]) -> None:
@@ -116,9 +134,25 @@ def _usage(error: Exception, look: Look, stream: IO[str]) -> None:
         say(stream, look, f"there is no option {error.option_name}", hint=hint)
         return
     message = error.format_message() if isinstance(error, click.ClickException) else str(error)
+    variable = _variable_of(error)
+    if variable is not None and isinstance(error, click.BadParameter):
+        message = f"invalid value for {variable}: {error.message}"
     context = getattr(error, "ctx", None)
     advice = f"{context.command_path} --help" if context is not None else None
     say(stream, look, message[:1].lower() + message[1:].rstrip("."), hint=advice)
+
+
+def _variable_of(error: Exception) -> str | None:
+    """Return the variable that set what is wrong; None where the command line did."""
+    import click
+
+    context, param = getattr(error, "ctx", None), getattr(error, "param", None)
+    if not isinstance(context, click.Context) or not isinstance(param, click.Option) or param.name is None:
+        return None
+    if context.get_parameter_source(param.name) is not click.core.ParameterSource.ENVIRONMENT:
+        return None
+    names = [param.envvar] if isinstance(param.envvar, str) else [*(param.envvar or ())]
+    return next((name for name in names if os.environ.get(name)), None)
 
 
 def _bug(error: BaseException, look: Look, stream: IO[str], *, verbose: bool) -> int:
@@ -140,13 +174,12 @@ def _bug(error: BaseException, look: Look, stream: IO[str], *, verbose: bool) ->
         hint="send that file with a new issue; -vv shows the traceback here",
     )
     if verbose:
-        stream.write(clean(trace))
+        _tell(stream, clean(trace))
     return Exit.BUG
 
 
 def _write_report(trace: str, argv: Sequence[str]) -> Path:
     """Write what is needed to find the fault, without secrets."""
-    import os
     import platform
     import tempfile
 

@@ -20,6 +20,7 @@ def find_command(flags: "Flags", verb: str) -> "tuple[click.Command | None, tupl
     """
     import click
 
+    from agentkit.cli.flags import adopted
     from agentkit.errors import UnknownNameError
 
     plugins = flags.load_plugins()
@@ -36,26 +37,26 @@ def find_command(flags: "Flags", verb: str) -> "tuple[click.Command | None, tupl
         raise Problem(message, hint=f"tell the authors of {owner.distribution or owner.plugin}", code=Exit.NO) from exc
     if not isinstance(command, click.Command):
         raise Problem(f"{lazy.target} of plugin {owner} is no click command", code=Exit.NO)
-    return command, ()
+    return adopted(command), ()
 
 
-def listed_commands(flags: "Flags") -> list[tuple[str, str]]:
-    """Return the names and help of plugins' commands that are known without importing any plugin."""
+def listed_commands(flags: "Flags") -> dict[str, str]:
+    """Return the help of plugins' commands by their names, as far as it is known without importing any plugin."""
     import os
 
     from agentkit.discovery import cache_file, discover, read_index
 
     records = read_index(cache_file(os.environ))
     if not any(record.commands for record in records.values()):
-        return []
+        return {}
     allowed = flags.plugins if flags.plugins is not None else os.environ.get("AGENTKIT_PLUGINS") or None
     names = None if allowed is None else {name.strip() for name in allowed.split(",")}
     sources = discover().sources
-    return [
-        (command.name, f"{command.help} ({sources[plugin].owner.distribution})")
+    return {
+        command.name: f"{command.help} ({sources[plugin].owner.distribution})"
         for plugin, record in sorted(records.items())
         if plugin in sources
         and record.fingerprint == sources[plugin].fingerprint
         and (names is None or plugin in names)
         for command in record.commands
-    ]
+    }

@@ -52,12 +52,26 @@ async def one(text: str) -> AsyncIterator[str]:
     yield text
 
 
+async def nothing() -> AsyncIterator[str]:
+    """Give no text."""
+    await anyio.lowlevel.checkpoint()
+    texts: tuple[str, ...] = ()
+    for text in texts:
+        yield text
+
+
 async def lines(reader: "LineReader") -> AsyncIterator[str]:
-    """Give the lines of stdin that are not blank, each when it is asked for."""
+    """Give the lines of stdin that are not blank, each when it is asked for.
+
+    Raises:
+        Problem: Stdin cannot be read.
+    """
     while (line := await reader.line()) is not None:
         text = line.strip().removeprefix("\ufeff")
         if text:
             yield text
+    if reader.error is not None:
+        raise Problem(f"stdin cannot be read: {reader.error}") from reader.error
 
 
 class LineReader:
@@ -75,6 +89,8 @@ class LineReader:
         self._waiting: list[_Waiter] = []
         self._kept: list[str] = []
         self._ended = False
+        self.error: OSError | ValueError | None = None
+        """Why stdin could not be read to its end; there is no line after it."""
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def line(self) -> str | None:
@@ -113,8 +129,8 @@ class LineReader:
             while b"\n" not in buffer and not at_end:
                 try:
                     data = os.read(sys.stdin.fileno(), _CHUNK)
-                except (OSError, ValueError):
-                    data = b""
+                except (OSError, ValueError) as exc:
+                    self.error, data = exc, b""
                 at_end = not data
                 buffer += data
             line, newline, buffer = buffer.partition(b"\n")

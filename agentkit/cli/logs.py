@@ -1,4 +1,8 @@
-"""Python's own logging on the command line: to stderr, or to a file, without tracebacks unless asked for."""
+"""Python's own logging on the command line: to stderr, or to a file, without tracebacks unless asked for.
+
+Rule: what a user's own tools log is shown as agentkit's records are; libraries that log each byte, or what was sent to
+sign in, are never asked for less than warnings.
+"""
 
 import logging
 import sys
@@ -6,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from agentkit.cli.exits import Problem
+from agentkit.cli.exits import Problem, say
 from agentkit.cli.terminal import Look, clean
 from agentkit.masking import Masker
 
@@ -19,7 +23,27 @@ LEVELS: Final = {
     "none": logging.CRITICAL + 10,
 }
 
-
+_LOUD: Final = (
+    "aiohttp",
+    "anyio",
+    "asyncio",
+    "botocore",
+    "concurrent",
+    "grpc",
+    "h11",
+    "hpack",
+    "httpcore",
+    "httpx",
+    "markdown_it",
+    "mcp",
+    "openai",
+    "opentelemetry",
+    "requests",
+    "sse_starlette",
+    "trio",
+    "urllib3",
+    "websockets",
+)
 _OURS: Final = "agentkit command line"
 
 
@@ -34,10 +58,14 @@ def level_of(name: str | None, verbosity: int, default: str) -> int:
     return LEVELS[default]
 
 
-def set_up(level: int, look: Look, *, file: str | None = None, tracebacks: bool = False) -> None:
+def set_up(
+    level: int, look: Look, *, others: int | None = None, file: str | None = None, tracebacks: bool = False
+) -> None:
     """Send the records of every logger to stderr, or to a file.
 
     Args:
+        level: The least that is shown of agentkit and the libraries that it uses; of these, warnings at the least.
+        others: The same for every other logger, as that of a user's tools; as ``level`` where it is left out.
         file: Where to append instead of stderr; tracebacks are kept there.
         tracebacks: Show the traceback of a record that has one.
 
@@ -45,15 +73,16 @@ def set_up(level: int, look: Look, *, file: str | None = None, tracebacks: bool 
         Problem: The file cannot be written.
     """
     handler: logging.Handler
+    others = level if others is None else others
     if file is not None:
         try:
             Path(file).parent.mkdir(parents=True, exist_ok=True)
-            handler = logging.FileHandler(file, encoding="utf-8")
+            handler = _File(file, encoding="utf-8")
         except OSError as exc:
             message = f"the log file {file} cannot be written: {exc.strerror}"
             raise Problem(message, hint="give another --log-file") from exc
         handler.setFormatter(_Masked("%(asctime)s %(levelname)-8s %(name)s: %(message)s"))
-        level = min(level, logging.INFO)
+        level, others = min(level, logging.INFO), min(others, logging.INFO)
     else:
         handler = _Stderr()
         handler.setFormatter(_Line(look, tracebacks=tracebacks))
@@ -63,10 +92,37 @@ def set_up(level: int, look: Look, *, file: str | None = None, tracebacks: bool 
         old.close()
     handler.name = _OURS  # a second run in the same process replaces it
     root.addHandler(handler)
-    handler.setLevel(level)
-    root.setLevel(max(level, logging.WARNING))
+    root.setLevel(others)
     logging.getLogger("agentkit").setLevel(level)
+    for name in _LOUD:
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
+    handler.addFilter(_Quiet(level))
     logging.captureWarnings(True)
+
+
+class _Quiet(logging.Filter):
+    """Keeps back what a loud library has given a level of its own."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__()
+        self._least = max(level, logging.WARNING)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.levelno >= self._least or record.name.partition(".")[0] not in _LOUD
+
+
+class _File(logging.FileHandler):
+    """Says once that its file cannot be written any more, and goes on."""
+
+    _told = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
+        if not self._told:
+            self._told = True
+            error = sys.exc_info()[1]
+            reason = error.strerror if isinstance(error, OSError) else error
+            look = Look(sys.stderr)
+            say(sys.stderr, look, f"the log file {self.baseFilename} misses records: {reason}", level="warning")
 
 
 class _Stderr(logging.Handler):

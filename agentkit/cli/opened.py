@@ -11,6 +11,7 @@ from agentkit.errors import AgentkitError
 if TYPE_CHECKING:
     from agentkit.config.build import Agent
     from agentkit.config.nodes import Place
+    from agentkit.config.parts import AgentSource
     from agentkit.tools import Tool
 
 
@@ -22,6 +23,8 @@ class Listed(Struct, frozen=True, kw_only=True):
     place: "Place"
     toolset: str | None = None
     """The toolset that gives it."""
+    agents: tuple[str, ...] = ()
+    """The agents that have it."""
 
 
 class Missing(Struct, frozen=True, kw_only=True):
@@ -42,11 +45,26 @@ class Teller(Protocol):
 
 @asynccontextmanager
 async def opened(agent: "Agent", teller: Teller) -> AsyncIterator[tuple[list[Listed], list[Missing]]]:
-    """Open an agent's toolsets, and give every tool, and every toolset that is not there."""
-    listed = [Listed(tool=each.tool, source=each.source, place=each.place) for each in agent.tools]
+    """Open the toolsets of an agent, and of those that it hands over to, and give every tool once.
+
+    Given with it is every toolset that is not there.
+    """
+    owners: list[Agent | AgentSource] = [agent, *agent.agents]
+    users: dict[int, list[str]] = {}
+    for owner in owners:
+        for source in (*owner.tools, *owner.toolsets):
+            users.setdefault(id(source), []).append(owner.name)
+    single = {id(source): source for owner in owners for source in owner.tools}
+    sets = {id(source): source for owner in owners for source in owner.toolsets}
+    listed = [
+        Listed(tool=each.tool, source=each.source, place=each.place, agents=tuple(users[key]))
+        for key, each in single.items()
+    ]
+    taken = {owner.name: {each.tool.name: each.place for each in owner.tools} for owner in owners}
     missing: list[Missing] = []
     async with AsyncExitStack() as stack:
-        for source, toolset in zip(agent.toolsets, agent.make_toolsets(), strict=True):
+        for key, source in sets.items():
+            toolset = source.build(*(taken[name] for name in users[key]))
             stack.callback(toolset.attach(_User(teller)))
             try:
                 await stack.enter_async_context(toolset)
@@ -55,7 +73,9 @@ async def opened(agent: "Agent", teller: Teller) -> AsyncIterator[tuple[list[Lis
                 missing.append(lost)
                 continue
             listed += [
-                Listed(tool=tool, source=source.source, place=source.place, toolset=source.name)
+                Listed(
+                    tool=tool, source=source.source, place=source.place, toolset=source.name, agents=tuple(users[key])
+                )
                 for tool in toolset.tools()
             ]
         yield listed, missing

@@ -41,7 +41,13 @@ class Out:
         """Write one JSON document on one line; raises as ``write`` does."""
         import msgspec
 
-        self.line(escaped(msgspec.json.encode(value).decode()))
+        try:
+            encoded = msgspec.json.encode(value).decode()
+        except UnicodeEncodeError:  # the name of a file need not be text; JSON can escape what stands for its bytes
+            import json
+
+            encoded = json.dumps(msgspec.to_builtins(value), separators=(",", ":"))
+        self.line(escaped(encoded))
 
 
 def escaped(json: str) -> str:

@@ -23,6 +23,28 @@ class SessionRecord(Record, frozen=True, kw_only=True, tag="session"):
     provider: str
     model: str | None
     tools: tuple[str, ...]
+    output: str = "text"
+    """What the agent answers with: ``text`` or ``audio``."""
+    recording: bool = False
+    """Whether the session is recorded."""
+    continues: str | None = None
+    """The id of the kept conversation that it takes up, and under which it is kept."""
+
+
+class StateRecord(Record, frozen=True, kw_only=True, tag="state"):
+    """What the session does now; one each time that it changes."""
+
+    state: str
+    """``listening``, ``hearing`` (the user speaks), ``thinking``, ``tool``, ``speaking`` or ``reconnecting``."""
+    detail: str | None = None
+    """The tool's name, or which try it is: ``2/5``."""
+
+
+class HandoffRecord(Record, frozen=True, kw_only=True, tag="handoff"):
+    """The conversation has come to another agent."""
+
+    agent: str
+    previous: str
 
 
 class UserRecord(Record, frozen=True, kw_only=True, tag="user"):
@@ -38,11 +60,28 @@ class AgentRecord(Record, frozen=True, kw_only=True, tag="agent"):
     """Something the agent said."""
 
     event: str
-    """``delta`` (the next piece) or ``final`` (the whole message)."""
+    """``delta`` (the next piece), ``final`` (the whole message) or ``interrupted`` (the user has cut it off)."""
     item_id: str
     text: str
+    """The piece, or all of the message that there is."""
     status: str | None = None
     """Of a final: ``completed``, or ``incomplete`` where it was cut off."""
+    heard_ms: int | None = None
+    """Of an interruption: how much of the item's audio was heard, in milliseconds."""
+    heard_text: str | None = None
+    """Of an interruption: what of it was heard, in words; an estimate."""
+
+
+class AudioRecord(Record, frozen=True, kw_only=True, tag="audio"):
+    """A piece of the agent's voice; only with ``--json-audio``."""
+
+    item_id: str
+    format: str
+    """``audio/pcm`` (16 bits, little-endian), ``audio/pcmu`` or ``audio/pcma``; one channel."""
+    rate: int
+    """Samples a second."""
+    data: str
+    """Base64."""
 
 
 class ToolRecord(Record, frozen=True, kw_only=True, tag="tool"):
@@ -114,6 +153,8 @@ class TurnRecord(Record, frozen=True, kw_only=True, tag="turn"):
     output_tokens: int | None
     background: int = 0
     """Calls that go on beside the conversation, whose results are told later."""
+    cost_usd: float | None = None
+    """What it cost in US dollars; None where no ``rates`` are given."""
 
 
 class ErrorRecord(Record, frozen=True, kw_only=True, tag="error"):
@@ -134,6 +175,14 @@ class NoticeRecord(Record, frozen=True, kw_only=True, tag="notice"):
     hint: str | None = None
 
 
+class EventRecord(Record, frozen=True, kw_only=True, tag="event"):
+    """An event of the wire that ``--events`` asked for, as it went."""
+
+    direction: str
+    """``in`` or ``out``."""
+    event: Raw
+
+
 class EndRecord(Record, frozen=True, kw_only=True, tag="end"):
     """The session is over; the last line."""
 
@@ -150,16 +199,22 @@ class EndRecord(Record, frozen=True, kw_only=True, tag="end"):
     output_tokens: int
     latencies_ms: tuple[float, ...]
     """Each turn's ``latency_ms``, at most the last thousand."""
+    cost_usd: float | None = None
+    """What the session cost in US dollars; None where no ``rates`` are given."""
 
 
 AnyRecord: TypeAlias = (
     SessionRecord
+    | StateRecord
+    | HandoffRecord
     | UserRecord
     | AgentRecord
+    | AudioRecord
     | ToolRecord
     | ApprovalRecord
     | TurnRecord
     | ErrorRecord
     | NoticeRecord
+    | EventRecord
     | EndRecord
 )

@@ -7,30 +7,59 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import anyio
 import anyio.abc
+import msgspec
+from msgspec import UNSET
 
 from agentkit.cli.approvals import Approver, Nobody
-from agentkit.cli.exits import Exit
-from agentkit.cli.feed import CLASSES, DELTAS, Feed, Skin
+from agentkit.cli.exits import Exit, OutputClosed, Problem
+from agentkit.cli.feed import CLASSES, DELTAS, NO_SPEECH, Feed, Skin
 from agentkit.cli.records import SessionRecord
 from agentkit.cli.signals import signals_to
 from agentkit.cli.terminal import TerminalState
-from agentkit.errors import AgentkitError, ProtocolError, ServerError, SessionClosedError, TransportError
+from agentkit.cli.wire import WireTap
+from agentkit.errors import AgentkitError, ConfigError, ProtocolError, ServerError, SessionClosedError, TransportError
+from agentkit.events import AudioInput, AudioSettings, Notice, ResponseOutputAudioDelta
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agentkit.cli.keeping import Keeper
+    from agentkit.cli.speech import Voice
     from agentkit.config.build import Agent
     from agentkit.events import Event
     from agentkit.session import Session, Subscription, Turn
 
+Said: TypeAlias = "str | Callable[[Session], Coroutine[object, object, Turn]]"
+"""One input: what the user says, or what takes a turn otherwise."""
 _GREETING_SECONDS: Final = 2.0
 """How long the prompt waits for the greeting to be shown."""
 _GOODBYE_SECONDS: Final = 30.0
 """How long a session that a limit has stopped may take to end."""
+_INPUT_SECONDS: Final = 1.0
+"""How long the next input, or the end of all, is waited for once the session has ended."""
 _INTERRUPT_SECONDS: Final = 2.0
 """How long a server may take to hear that it should stop."""
+
+
+class Extras(msgspec.Struct, kw_only=True):
+    """What goes on beside a conversation."""
+
+    keeper: "Keeper | None" = None
+    """Keeps it."""
+    save: "Path | None" = None
+    """Where it is written at the end, in the form that the ending says."""
+    events: tuple[str, ...] = ()
+    """Which events of the wire are shown."""
+    audio: bool = False
+    """Whether audio is shown."""
+    spoken: bool = False
+    """Whether the agent was asked to speak, and not only to write."""
+    voice: "Voice | None" = None
+    """Speaks in the place of the inputs, and hears the agent."""
 
 
 class Talk:
@@ -44,6 +73,7 @@ class Talk:
         *,
         tools: bool = True,
         interactive: bool = False,
+        extras: Extras | None = None,
     ) -> None:
         """Make it; ``run`` holds it.
 
@@ -53,7 +83,11 @@ class Talk:
             terminal: Put back before a hard exit.
             tools: Offer the agent's tools.
             interactive: Whether a person sits at a prompt: an error or a stopped reply does not end it then.
+            extras: What goes on beside it.
         """
+        self._extras = extras or Extras()
+        self.tap = WireTap(skin.show, self._extras.events, audio=self._extras.audio)
+        """Shows events of the wire; its ``patterns`` may change at any time."""
         self._agent = agent
         self._skin = skin
         self._terminal = terminal
@@ -67,9 +101,12 @@ class Talk:
         self._code: int | None = None
         self._cause: str | None = None
         self._presses = 0
+        self._stopping = False
         self._turn_scope = anyio.CancelScope()
         self._turn_over = anyio.Event()
-        self._greeting = agent.greeting if interactive else None
+        keeper = self._extras.keeper
+        goes_on = keeper is not None and keeper.continued is not None
+        self._greeting = agent.greeting if interactive and not goes_on else None
         self._empty = False
         self._failed: Exit = Exit.DONE
         self.replying = False
@@ -87,22 +124,30 @@ class Talk:
         assert self._session is not None
         return self._session
 
-    async def run(self, inputs: AsyncIterator[str]) -> int:
+    async def run(self, inputs: AsyncIterator["Said"]) -> int:
         """Open the session, give it every input, and return the exit code.
 
         Raises:
-            ConfigError: A layer could not start.
+            ConfigError: A layer could not start, or the server does not speak where it has to.
         """
         chain = self._agent.chain()
         changed = any(chain.order(each) for each in DELTAS)
-        places = {source.tool.name: str(source.place) for source in self._agent.tools}
-        feed = self._feed = Feed(self._skin, places, changed=changed, approval=lambda event: self.approver.told(event))
+        feed = self._feed = Feed(
+            self._skin,
+            changed=changed,
+            whole=not self._interactive,
+            approval=lambda event: self.approver.told(event),
+        )
+        keeper = self._extras.keeper
         with signals_to(self._signal), self._scope:
             try:
-                async with self._agent.open(tools=self._tools, greet=False) as session:
+                async with self._agent.open(tools=self._tools, greet=False, middleware=[self.tap]) as session:
+                    early = await self._attached(session, feed, keeper)
                     self._session = session
-                    with session.subscribe(*CLASSES) as events:
-                        await self._hold(session, feed, events, inputs)
+                    with session.subscribe(
+                        *CLASSES, *((ResponseOutputAudioDelta,) if self._extras.audio else ())
+                    ) as events:
+                        await self._hold(session, feed, events, early, inputs)
             except (TransportError, ProtocolError, ServerError) as exc:
                 if self._session is not None:
                     raise
@@ -111,13 +156,32 @@ class Talk:
                 return Exit.CONNECTION
         return self._code if self._code is not None else Exit.BUG
 
+    async def _attached(self, session: "Session", feed: Feed, keeper: "Keeper | None") -> list[Notice]:
+        """Take up the conversation that is gone on with; return what was to be told meanwhile."""
+        if self._extras.voice is not None:
+            self._extras.voice.check(session)
+        modalities = getattr(session.settings, "output_modalities", UNSET)
+        if self._extras.spoken and isinstance(modalities, tuple) and "audio" not in modalities:
+            raise ConfigError("the server does not speak, and --voice asks for it", hint=NO_SPEECH)
+        if keeper is None:
+            return []
+        with session.subscribe(Notice) as notices:
+            await keeper.attach(session, feed.notice)
+        feed.on_turn = keeper.turn
+        return [notice async for notice in notices]
+
     async def _hold(
         self,
         session: "Session",
         feed: Feed,
         events: "Subscription[Event]",
-        inputs: AsyncIterator[str],
+        early: list[Notice],
+        inputs: AsyncIterator["Said"],
     ) -> None:
+        feed.audio_format = session.output_format
+        feed.transcribes = _transcribes(session)
+        keeper, voice = self._extras.keeper, self._extras.voice
+        continued = keeper.continued if keeper is not None else None
         self._skin.show(
             SessionRecord(
                 id=session.id,
@@ -125,16 +189,25 @@ class Talk:
                 provider=self._agent.provider.name,
                 model=session.provider.model or getattr(session.settings, "model", None) or None,
                 tools=tuple(session.tools),
+                output=self._agent.config.session.output or "text",
+                recording=self._agent.config.recording.mode != "none",
+                continues=continued.meta.id if continued is not None else None,
             )
         )
+        for notice in early:
+            feed.take(notice)
         try:
             async with anyio.create_task_group() as tasks:
                 self._tasks = tasks
                 self.approver.attach(session, feed.notice)
                 tasks.start_soon(self._watch, session, feed, events)
                 tasks.start_soon(self.approver.run)
+                if voice is not None:
+                    voice.attach(session, feed, tasks)
                 with self._inputs_scope:
                     await self._say_all(session, feed, inputs)
+                if voice is not None:
+                    await voice.heard()
                 tasks.cancel_scope.cancel()
         except anyio.get_cancelled_exc_class():
             self._conclude(session, feed)
@@ -143,35 +216,68 @@ class Talk:
 
     async def _watch(self, session: "Session", feed: Feed, events: "Subscription[Event]") -> None:
         await feed.run(events)
-        # A limit that ends the session after the last answer has stopped nothing: the next input will show.
         cause = session.ended.cause if session.ended is not None else None
-        if self._interactive or (cause != "limit" and not self.replying):
+        if not self._interactive and cause == "limit" and not self.replying:
+            # A limit that ends the session after the last answer has stopped nothing: what comes next will show.
+            await anyio.sleep(_INPUT_SECONDS)
+        if self._interactive or not self.replying:
             self._inputs_scope.cancel()
 
-    async def _say_all(self, session: "Session", feed: Feed, inputs: AsyncIterator[str]) -> None:
+    async def _say_all(self, session: "Session", feed: Feed, inputs: AsyncIterator["Said"]) -> None:
         if self._greeting is not None:
             await self._greet(session, feed, self._greeting)
-        async for text in inputs:
+        if self._extras.voice is not None and self._extras.voice.speaks:
+            await self._speak(session, feed, self._extras.voice)
+            return
+        async for said in inputs:
             if _is_over(session):
                 break
             self._presses = 0
-            if not await self._take(session, feed, session.ask(text)):
+            if not await self._take(session, feed, session.ask(said) if isinstance(said, str) else said(session)):
                 break
             if self._interactive and _is_over(session):
                 break
         else:
-            if not self._interactive:
-                await self._finish_background(session, feed)
+            if not (self._interactive or await self._finish_background(session, feed)):
+                return
             if self._code is None:
                 self._code = self._verdict()
 
-    async def _finish_background(self, session: "Session", feed: Feed) -> None:
-        """Let the calls end that run beside the conversation, and what is said of them be said."""
-        if feed.background:
-            while feed.background and not _is_over(session):
-                await feed.a_call_is_over()
-            await session.end()
-            await feed.over.wait()
+    async def _speak(self, session: "Session", feed: Feed, voice: "Voice") -> None:
+        """Say the audio, in as many turns as the server finds in it."""
+        problem = await voice.say(lambda asked: self._take(session, feed, asked))
+        if problem is not None and not _is_over(session):
+            feed.error(problem)
+        if feed.errors and not self._failed:
+            self._failed = Exit.NO if problem is not None else Exit.CONNECTION
+        whole = await self._finish_background(session, feed)
+        if whole and self._code is None and not _is_over(session):
+            self._empty = self._empty or not feed.spoken
+            self._code = self._verdict()
+
+    async def _finish_background(self, session: "Session", feed: Feed) -> bool:
+        """Let the calls end that run beside the conversation, and what is said of them be said.
+
+        Returns:
+            Whether no limit has stopped them.
+        """
+        if not feed.calls.background:
+            return True
+        while feed.calls.background and not (_is_over(session) or session.limit_reached):
+            await feed.calls.one_is_over()
+        if session.limit_reached:
+            await self._goodbye(session)
+            return False
+        await session.end()
+        await feed.over.wait()
+        return True
+
+    async def _goodbye(self, session: "Session") -> bool:
+        """Wait until a session that a limit has stopped is over; tell whether it is."""
+        with anyio.move_on_after(_GOODBYE_SECONDS):
+            await session.wait_closed()
+            return True
+        return False
 
     async def _greet(self, session: "Session", feed: Feed, greeting: str) -> None:
         if self._agent.config.session.output == "audio":
@@ -190,9 +296,9 @@ class Talk:
 
     async def _take(self, session: "Session", feed: Feed, asked: "Coroutine[object, object, Turn]") -> bool:
         """Take one turn; tell whether the session goes on."""
-        self.replying = True
+        self.replying, self._stopping = True, False
         self._turn_over = anyio.Event()
-        feed.answered = False
+        feed.asked()
         turn = None
         try:
             with self.during_reply(), anyio.CancelScope() as self._turn_scope:
@@ -200,19 +306,19 @@ class Talk:
                 await feed.turn_shown(turn.seconds)
             if turn is None:
                 feed.notice("warning", "not_stopped", "the agent has not confirmed that it stopped; it goes on unheard")
-        except (SessionClosedError, TransportError):
-            if session.ended is None:
-                raise
-            return False
         except AgentkitError as exc:
-            if feed.limit is not None:  # a limit has stopped it: only the goodbye is still said
-                with anyio.move_on_after(_GOODBYE_SECONDS):
-                    await session.wait_closed()
-                    return False
+            closing = isinstance(exc, SessionClosedError | TransportError)
+            if (closing or session.limit_reached) and await self._goodbye(session):
+                return False
+            if closing:
+                raise
             feed.error(exc)
+            feed.states.unanswered()
             self._failed = Exit.CONNECTION if isinstance(exc, ServerError) else Exit.NO
         else:
-            self._empty = self._empty or not (feed.answered or feed.background)
+            if turn is not None and turn.status != "completed" and session.limit_reached:
+                return not await self._goodbye(session)
+            self._empty = self._empty or not (feed.answered or feed.calls.background)
         finally:
             self.replying = False
             self._turn_over.set()
@@ -221,7 +327,8 @@ class Talk:
     # Ends
 
     def _conclude(self, session: "Session", feed: Feed) -> None:
-        """Decide how it ended, and say so."""
+        """Decide how it ended, write what is to be written, and say so."""
+        whole = self._written(session, feed)
         ended = session.ended
         cause, reason = self._cause or "closed", None
         if self._code is None and ended is not None:
@@ -233,8 +340,32 @@ class Talk:
             else:
                 self._code = Exit.CONNECTION
                 reason = f"the session has ended ({cause.replace('_', ' ')}): {ended.error or 'no reason was given'}"
+        if not whole and self._code == Exit.DONE:
+            self._code = Exit.NO
         code = self._code if self._code is not None else Exit.BUG
-        feed.end(cause, reason=reason, exit_code=code)
+        feed.end(cause, reason=reason, exit_code=code, cost_usd=session.cost)
+
+    def _written(self, session: "Session", feed: Feed) -> bool:
+        """Write down what is wanted of the conversation; tell whether that could be done."""
+        keeper, voice, path = self._extras.keeper, self._extras.voice, self._extras.save
+        try:
+            if keeper is not None:
+                keeper.finish()
+            if path is not None:
+                from agentkit.cli.saving import save
+
+                save(session, path)
+            if voice is not None:
+                voice.close()
+        except OSError as exc:
+            feed.notice("error", "not_saved", f"{path} cannot be written: {exc.strerror or exc}")
+            return False
+        except Problem as exc:
+            feed.notice("error", "not_saved", str(exc), hint=exc.hint)
+            return False
+        except OutputClosed:
+            pass  # whoever heard the agent has heard enough
+        return True
 
     def stop(self, code: int, cause: str) -> None:
         """End the session now, in good order."""
@@ -260,6 +391,12 @@ class Talk:
         else:
             self.stop(Exit.INTERRUPTED, "interrupted")
 
+    def stop_reply(self) -> None:
+        """Stop the reply, where there is one, and nothing else."""
+        if self.replying and not self._stopping:
+            self._stopping = True
+            self._tasks.start_soon(self._interrupt_reply, self.session)
+
     async def _interrupt_reply(self, session: "Session") -> None:
         scope, over = self._turn_scope, self._turn_over
         refused: tuple[str, ...] = ()
@@ -283,7 +420,7 @@ class Talk:
         """Let nothing be said of calls that were refused to have silence."""
         try:
             with anyio.move_on_after(_INTERRUPT_SECONDS):
-                await self._feed.calls_over(refused)
+                await self._feed.calls.are_over(refused)
                 await session.interrupt()
         except AgentkitError:
             pass  # as above
@@ -293,6 +430,12 @@ class Talk:
             self.stop(Exit.TERMINATED, "interrupted")
         else:
             self.interrupt()
+
+
+def _transcribes(session: "Session") -> bool:
+    """Tell whether the server puts into words what the user speaks."""
+    audio = session.settings.audio if session.settings is not None else None
+    return isinstance(audio, AudioSettings) and isinstance(audio.input, AudioInput) and bool(audio.input.transcription)
 
 
 def _is_over(session: "Session") -> bool:

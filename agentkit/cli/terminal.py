@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, Final, Literal, TypeAlias
 
@@ -20,9 +20,15 @@ _SEQUENCES: Final = re.compile(
     r"|\x1b[ -/]*[0-~]"
     r"|\x9b[0-?]*[ -/]*[@-~]"
 )
-_CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROLS: Final = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f"
+    r"\u202a-\u202e\u2066-\u2069]"  # what writes a line in another order than it was said
+)
+_LINE_ENDS: Final = re.compile("\r\n|[\u2028\u2029]")
+_SURROGATES: Final = re.compile("[\ud800-\udfff]")
+_NAMED: Final = re.compile(r" *\S+ {2,}(?=\S)")
 _DIM: Final = "2"
-_TONES: Final = {"dim": _DIM, "red": "31", "green": "32", "yellow": "33", "bold": "1"}
+_TONES: Final = {"dim": _DIM, "red": "31", "green": "32", "yellow": "33", "cyan": "36", "bold": "1"}
 MIN_WIDTH: Final = 20
 
 
@@ -31,7 +37,10 @@ def clean(text: str) -> str:
 
     A sequence that arrives in pieces loses its escape character, so its rest shows as plain text.
     """
-    return _CONTROLS.sub("", _SEQUENCES.sub("", text.replace("\r\n", "\n")))
+    if text.isascii() and text.isprintable():
+        return text
+    text = _SURROGATES.sub("\ufffd", _LINE_ENDS.sub("\n", text))
+    return _CONTROLS.sub("", _SEQUENCES.sub("", text))
 
 
 def one_line(text: str) -> str:
@@ -58,6 +67,17 @@ def is_tty(stream: IO[str] | None) -> bool:
         return False
 
 
+def size_of(stream: IO[str]) -> os.terminal_size:
+    """Return the size of a terminal now; 80 columns and 24 rows where it does not say."""
+    try:
+        size = os.get_terminal_size(stream.fileno())
+        if size.columns > 0 and size.lines > 0:
+            return size
+    except (OSError, ValueError, AttributeError):
+        pass
+    return shutil.get_terminal_size()
+
+
 class Look:
     """How one stream is written: with which escapes, glyphs and width."""
 
@@ -69,14 +89,15 @@ class Look:
         encoding = (getattr(stream, "encoding", None) or "ascii").lower().replace("-", "").replace("_", "")
         self.ascii = bool(environ.get("AGENTKIT_ASCII")) or not encoding.startswith("utf")
         self._tty = is_tty(stream)
+        self._stream = stream
 
     @property
     def width(self) -> int | None:
         """The terminal's width now; None in a pipe, where nothing is cut."""
-        return max(shutil.get_terminal_size().columns, MIN_WIDTH) if self._tty else None
+        return max(size_of(self._stream).columns, MIN_WIDTH) if self._tty else None
 
     def paint(self, text: str, tone: str) -> str:
-        """Put a text into a tone (``dim``, ``bold``, ``red``, ``green``, ``yellow``) where escapes are allowed."""
+        """Put a text into a tone (``dim``, ``bold``, ``red``, ``green``, ``yellow``, ``cyan``) where escapes may be."""
         return f"\x1b[{_TONES[tone]}m{text}\x1b[0m" if self.color and text else text
 
     def glyph(self, name: str) -> str:
@@ -89,12 +110,13 @@ class Look:
         if limit is None or cells(text) <= limit:
             return text
         mark = self.glyph("more")
-        kept = ""
-        for char in text:
-            if cells(kept + char) > limit - len(mark):
-                break
-            kept += char
-        return kept + mark
+        return head_of(text, limit - len(mark)) + mark
+
+    def hanging(self, text: str) -> list[str]:
+        """Break a line as ``wrapped`` does, below the blanks at its beginning, or a name that two blanks follow."""
+        named, width = _NAMED.match(text), self.width or 0
+        indent = named.end() if named is not None else 0
+        return self.wrapped(text, indent if 0 < indent <= width // 2 else len(text) - len(text.lstrip(" ")))
 
     def wrapped(self, text: str, indent: int = 0) -> list[str]:
         """Break a line between words to the terminal's width, the second line and those after it indented."""
@@ -108,7 +130,10 @@ class Look:
 
 
 class Flow:
-    """Breaks a text that comes in pieces between words, at the edge of a terminal."""
+    """Breaks a text that comes in pieces between words, at the edge of a terminal.
+
+    A word that is longer than a line is not broken: the terminal does it, and what is copied stays whole.
+    """
 
     def __init__(self, width: int | None) -> None:
         self.width = width
@@ -156,19 +181,43 @@ _GLYPHS: Final = {
     "failed": ("✗", "FAILED"),
     "dot": ("·", "-"),
     "more": ("…", "..."),
-    "stopped": ("⏸", "stopped"),
+    "stopped": ("⏸", "||"),
+    "bar": ("│", "|"),
+    "cursor": ("▌", "_"),
+    "state": ("●", "*"),
+    "in": ("←", "<-"),
+    "out": ("→", "->"),
 }
 
 
 def cells(text: str) -> int:
-    """How many cells of a terminal a text takes."""
+    """How many cells of a terminal a text takes; where terminals differ, the most."""
     if text.isascii():
         return len(text)
     import unicodedata
 
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
-    )
+    taken = last = 0
+    for char in text:
+        if char == "\ufe0f":  # asks for the wide picture of what is before it
+            width = 2 - last if last == 1 else 0
+        elif unicodedata.category(char) in ("Mn", "Me", "Cf"):
+            width = 0
+        else:
+            width = last = 2 if unicodedata.east_asian_width(char) in "WF" else 1
+        taken += width
+    return taken
+
+
+def head_of(text: str, room: int) -> str:
+    """Return as much of a text as fits into so many cells."""
+    if text.isascii():
+        return text[: max(room, 0)]
+    taken = 0
+    for index, char in enumerate(text):
+        taken += cells(char)
+        if taken > room:
+            return text[:index]
+    return text
 
 
 class TerminalState:
@@ -177,10 +226,14 @@ class TerminalState:
     def __init__(self) -> None:
         self._fd: int | None = None
         self._saved: list[object] | None = None
+        self._taken: list[object] | None = None
         self._silent = False
         self._asking = 0
+        self.leave: Callable[[], None] | None = None
+        """Takes off the screen what is drawn there, where the program ends without a word."""
         if sys.platform == "win32" or not is_tty(sys.stdin):
             return
+        import atexit
         import termios
 
         try:
@@ -188,10 +241,31 @@ class TerminalState:
             self._saved = termios.tcgetattr(self._fd)
         except (termios.error, OSError, ValueError):
             self._fd = None
+        else:
+            atexit.register(self.restore)
 
     def restore(self) -> None:
         """Put the settings back; harmless where nothing was changed."""
+        if self.leave is not None:
+            leave, self.leave = self.leave, None
+            leave()
         self._set(echo=True)
+
+    def remember(self) -> None:
+        """Keep the settings as they are now, for ``take_again``."""
+        if sys.platform == "win32" or self._fd is None:
+            return
+        import termios
+
+        try:
+            self._taken = termios.tcgetattr(self._fd)
+        except (termios.error, OSError):
+            self._taken = None
+
+    def take_again(self) -> None:
+        """Put the remembered settings back, after the shell has had the terminal."""
+        if self._taken is not None:
+            self._put(self._taken)
 
     @contextmanager
     def without_echo(self) -> Iterator[None]:
@@ -231,17 +305,33 @@ class TerminalState:
             self._set(echo=not self._silent)
 
     def _set(self, *, echo: bool) -> None:
-        if sys.platform == "win32" or self._fd is None or self._saved is None:
+        if self._saved is None:
+            return
+        settings = list(self._saved)
+        if not echo and isinstance(settings[3], int) and sys.platform != "win32":
+            import termios
+
+            settings[3] &= ~termios.ECHO
+            settings[3] |= termios.NOFLSH  # a Ctrl-C stops the reply, and drops nothing that was typed
+        self._put(settings)
+
+    def _put(self, settings: list[object]) -> None:
+        if sys.platform == "win32" or self._fd is None or not self._is_ours(self._fd):
             return
         import termios
 
-        settings = list(self._saved)
-        if not echo and isinstance(settings[3], int):
-            settings[3] &= ~termios.ECHO
         try:
             termios.tcsetattr(self._fd, termios.TCSADRAIN, settings)  # type: ignore[arg-type]  # as tcgetattr gave it
         except (termios.error, OSError):
             pass
+
+    @staticmethod
+    def _is_ours(fd: int) -> bool:
+        """Tell whether another program has the terminal now, as the shell has while this one is stopped."""
+        try:
+            return os.tcgetpgrp(fd) == os.getpgrp()
+        except OSError:
+            return True  # it belongs to nobody
 
 
 class Face(io.TextIOBase):

@@ -13,6 +13,7 @@ from agentkit.cli.terminal import Look, clean, one_line
 if TYPE_CHECKING:
     from agentkit.cli.opened import Listed, Missing
     from agentkit.config.build import Agent
+    from agentkit.config.schema import HostedMcp
     from agentkit.tools import Policy
 
 
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 @click.argument("config", required=False)
 @click.option("--schema", is_flag=True, help="With the JSON Schema of the arguments.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document, schemas included.")
+@click.option("--trust", is_flag=True, help="Let a configuration from stdin name code with python:.")
 @click.pass_context
-def command(context: click.Context, config: str | None, schema: bool, as_json: bool) -> int:
+def command(context: click.Context, config: str | None, schema: bool, as_json: bool, trust: bool) -> int:
     """List the tools of CONFIG (agent.yaml where none is named), with where they come from and their policies.
 
     What gives tools only once it is open, as an MCP server, is opened for that.
@@ -31,20 +33,36 @@ def command(context: click.Context, config: str | None, schema: bool, as_json: b
     from agentkit.cli.source import load_agent
 
     flags = flags_of(context)
-    agent = load_agent(flags, config)
+    agent = load_agent(flags, config, trust=trust)
     listed, missing = anyio.run(_list, agent, flags)
     out = Out()
+    every = [*agent.hosted, *(server for other in agent.agents for server in other.hosted)]
+    hosted = {id(server): server for server in every}
     if as_json:
         out.json(
-            {"v": 1, "tools": [_described(each) for each in listed], "missing": [_absent(each) for each in missing]}
+            {
+                "v": 1,
+                "tools": [_described(each) for each in listed],
+                "hosted": [_hosted(server) for server in hosted.values()],
+                "missing": [_absent(each) for each in missing],
+                "agents": [{"name": name, "handoff": names} for name, names in _handoffs(agent).items()],
+            }
         )
     else:
         look = flags.look(out.stream)
-        if not listed and not missing:
+        if not listed and not missing and not hosted:
             out.line("this agent has no tools")
         width = max((len(each.tool.name) for each in listed), default=0)
+        everybody = len(agent.agents) + 1
         for each in listed:
-            _print(each, width, look, out, schema=schema)
+            _print(each, width, look, out, schema=schema, everybody=everybody)
+        for server in hosted.values():
+            where = one_line(str(_hosted(server)["url"] or server.connector))
+            for line in look.wrapped(f"{server.label}  an MCP server that the Realtime server calls: {where}"):
+                out.line(line)
+        for name, names in _handoffs(agent).items() if agent.agents else ():
+            for line in look.wrapped(f"{name} hands over to {', '.join(names) or 'nobody'}"):
+                out.line(look.paint(line, "dim"))
     for lost in missing:
         level = "warning" if lost.optional else "error"
         say(sys.stderr, flags.look(), f"{lost.place}: {_why(lost)}", hint=lost.error.hint, level=level)
@@ -70,7 +88,7 @@ class Notices:
             say(sys.stderr, self._flags.look(), message, hint=hint, level=level)
 
 
-def _print(each: "Listed", width: int, look: Look, out: Out, *, schema: bool) -> None:
+def _print(each: "Listed", width: int, look: Look, out: Out, *, schema: bool, everybody: int) -> None:
     import msgspec
 
     margin = " " * (width + 2)
@@ -78,7 +96,8 @@ def _print(each: "Listed", width: int, look: Look, out: Out, *, schema: bool) ->
     first = one_line(each.tool.description.partition("\n\n")[0]) or "(no description)"
     out.line(look.paint(f"{each.tool.name:<{width}}", "bold") + "  " + (look.cut(first, room) if room else first))
     said = policy_in_words(each.tool.policy)
-    for line in (f"{each.source}, {each.place}", *([", ".join(said)] if said else [])):
+    owners = [f"of {' and '.join(each.agents)}"] if len(each.agents) < everybody else []
+    for line in (f"{each.source}, {each.place}", *owners, *([", ".join(said)] if said else [])):
         out.line(margin + look.paint(look.cut(clean(line), room) if room else clean(line), "dim"))
     if schema:
         text = msgspec.json.format(msgspec.json.encode(each.tool.parameters), indent=2).decode()
@@ -119,6 +138,7 @@ def _described(each: "Listed") -> dict[str, object]:
         "source": each.source,
         "where": str(each.place),
         "toolset": each.toolset,
+        "agents": each.agents,
         "timeout": policy.timeout,
         "effects": policy.effects,
         "approve": policy.approval,
@@ -134,6 +154,24 @@ def _described(each: "Listed") -> dict[str, object]:
         "examples": each.tool.examples,
         "parameters": each.tool.parameters,
     }
+
+
+def _hosted(server: "HostedMcp") -> dict[str, object]:
+    from agentkit.transports.redact import safe_url
+
+    return {
+        "label": server.label,
+        "url": safe_url(server.url) if server.url is not None else None,
+        "connector": server.connector,
+        "include": server.include,
+        "approve": server.approve,
+    }
+
+
+def _handoffs(agent: "Agent") -> "dict[str, tuple[str, ...]]":
+    """Return whom each agent may hand over to."""
+    own = {agent.name: tuple(agent.config.agent.handoff)}
+    return own | {each.name: each.handoff for each in agent.agents}
 
 
 def _absent(lost: "Missing") -> dict[str, object]:

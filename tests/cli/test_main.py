@@ -1,3 +1,4 @@
+import errno
 import io
 import os
 import subprocess
@@ -16,6 +17,9 @@ from agentkit.errors import AgentkitError, ConfigError, ConnectError, PluginErro
 
 Done = subprocess.CompletedProcess[str]
 
+ALONE = [name for name in entry.COMMANDS if name not in entry.STAND_INS]
+"""The commands that no plugin can take the place of."""
+
 
 def test_the_version_is_printed(run: Callable[..., Done]) -> None:
     done = run("--version")
@@ -27,7 +31,7 @@ def test_help_lists_every_command_and_exit_code(run: Callable[..., Done], argume
     done = run(*arguments)
     assert done.returncode == 0
     assert all(f"  {name} " in done.stdout for name in entry.COMMANDS)
-    assert all(f"  {code}" in done.stdout for code in ("0 ", "1 ", "2 ", "3 ", "5 ", "70", "130, 143"))
+    assert all(f"  {code}" in done.stdout for code in ("0 ", "1 ", "2 ", "3 ", "4 ", "5 ", "70", "130, 143"))
     assert "AGENTKIT_<FLAG>" in done.stdout
 
 
@@ -38,9 +42,12 @@ def test_every_command_has_help(run: Callable[..., Done], name: str) -> None:
     assert f"Usage: agentkit {name}" in done.stdout
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"], ["check", "-h"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], *([name, "--help"] for name in ALONE), ["check", "--version"]]
+)
 def test_help_imports_no_engine_and_no_plugin(environ: dict[str, str], arguments: list[str]) -> None:
-    heavy = ["anyio", "agentkit.session", "agentkit.events", "agentkit.plugins", "rich", "prompt_toolkit", "numpy"]
+    engine = ["agentkit.session", "agentkit.protocol", "agentkit.events", "agentkit.plugins", "agentkit.config"]
+    heavy = [*engine, "anyio", "numpy", "prompt_toolkit", "rich", "websockets", "yaml"]
     code = (
         "import sys; from agentkit.cli.main import main; main(sys.argv[1:]);"
         f"print('LOADED', [name for name in {heavy!r} if name in sys.modules])"
@@ -49,17 +56,10 @@ def test_help_imports_no_engine_and_no_plugin(environ: dict[str, str], arguments
     assert done.stdout.decode().splitlines()[-1] == "LOADED []"
 
 
-def test_completion_completes_verbs_without_importing_the_engine(run: Callable[..., Done]) -> None:
-    variables = {"_AGENTKIT_COMPLETE": "bash_complete", "COMP_WORDS": "agentkit ch", "COMP_CWORD": "1"}
-    assert run(env=variables).stdout == "plain,check\n"
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_prints_a_script(run: Callable[..., Done], shell: str) -> None:
-    assert "_AGENTKIT_COMPLETE" in run("completion", shell).stdout
-
-
-@pytest.mark.parametrize("verb, near", [("chekc", "check"), ("validate", "check"), ("plugin", "plugins")])
+@pytest.mark.parametrize(
+    "verb, near",
+    [("chekc", "check"), ("validate", "check"), ("plugin", "plugins"), ("docter", "doctor"), ("help", "--help")],
+)
 def test_an_unknown_verb_gets_the_nearest(run: Callable[..., Done], verb: str, near: str) -> None:
     done = run(verb)
     assert (done.returncode, done.stdout) == (2, "")
@@ -68,6 +68,12 @@ def test_an_unknown_verb_gets_the_nearest(run: Callable[..., Done], verb: str, n
 
 def test_an_unknown_verb_far_from_all_gets_the_list(run: Callable[..., Done]) -> None:
     assert "the commands are run, check" in run("xyzzy").stderr
+
+
+def test_a_command_of_a_package_that_is_not_installed_says_which(run: Callable[..., Done]) -> None:
+    done = run("serve")
+    assert done.returncode == 2
+    assert done.stderr == 'error: there is no command "serve"\n  pip install agentkit-realtime-serve\n'
 
 
 def test_an_unknown_option_gets_the_nearest(run: Callable[..., Done]) -> None:
@@ -142,6 +148,32 @@ def test_each_end_has_its_exit_code(error: BaseException, code: int) -> None:
     assert "Traceback" not in stream.getvalue()
 
 
+class Full(io.StringIO):
+    """A stream on a full disk."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_an_error_that_cannot_be_told_keeps_its_code() -> None:
+    assert report(ConnectError("x", hint="y"), Look(Full()), stream=Full()) == 3
+    assert report(Problem("x"), Look(Full()), stream=Full()) == 2
+
+
+def test_a_full_disk_is_no_fault_of_ours() -> None:
+    stream = io.StringIO()
+    assert report(OSError(errno.ENOSPC, "No space left on device"), Look(stream), stream=stream) == 1
+    assert stream.getvalue() == "error: what was written has no room: No space left on device\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+def test_a_log_file_on_a_full_disk_is_said_once(run: Callable[..., Done]) -> None:
+    done = run("run", "-p", "shout loudly", "-vv", "--log-file", "/dev/full")
+    assert (done.returncode, done.stdout) == (0, "shouted\n")
+    assert done.stderr.count("warning: the log file /dev/full misses records: No space left on device") == 1
+    assert "Traceback" not in done.stderr
+
+
 def test_an_error_shows_its_hint_below() -> None:
     stream = io.StringIO()
     error = ConnectError("no connection", hint="plug it in")
@@ -187,12 +219,16 @@ def register_commands():
     return [LazyCommand("tides", "Print the tide table.", "tide_plugin.cli:tides"), LazyCommand("gone", "Gone.", "x:y")]
 """
 COMMAND = """
+import logging
+
 import click
 
 @click.command()
 @click.argument("port")
-def tides(port):
-    click.echo(f"high water in {port}")
+@click.option("--metres/--feet")
+def tides(port, metres):
+    logging.getLogger("agentkit.tides").info("the moon is up")
+    click.echo(f"high water in {port}, {1.5 if metres else 5}")
 """
 
 
@@ -213,7 +249,17 @@ def tides(tmp_path: Path, environ: dict[str, str]) -> dict[str, str]:
 
 def test_a_command_of_a_plugin_runs(run: Callable[..., Done], tides: dict[str, str]) -> None:
     done = run("tides", "Turin", env=tides)
-    assert (done.returncode, done.stdout) == (0, "high water in Turin\n")
+    assert (done.returncode, done.stdout) == (0, "high water in Turin, 5\n")
+
+
+def test_a_command_of_a_plugin_has_the_global_flags(run: Callable[..., Done], tides: dict[str, str]) -> None:
+    for words in (("-v", "tides", "Turin"), ("tides", "Turin", "-v")):
+        done = run(*words, env={**tides, "AGENTKIT_METRES": "1"})
+        assert (done.returncode, done.stdout) == (0, "high water in Turin, 1.5\n")
+        assert "INFO agentkit.tides: the moon is up" in done.stderr
+    assert run("tides", "--version", env=tides).stdout.startswith("agentkit ")
+    wrong = run("tides", "Turin", "--color", "blue", env=tides)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
 
 
 def test_a_command_of_a_plugin_is_listed_once_the_index_knows_it(

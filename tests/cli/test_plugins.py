@@ -23,8 +23,23 @@ def test_json_is_one_document(run: Callable[..., Done]) -> None:
     assert "logger" in told["plugins"][0]["registers"]["middleware"]
 
 
-def test_time_shows_what_each_import_took(run: Callable[..., Done]) -> None:
-    assert " ms\n" in run("plugins", "--time").stdout
+def test_time_imports_each_anew_the_slowest_first(run: Callable[..., Done]) -> None:
+    shown = [line for line in run("plugins", "--time").stdout.splitlines() if not line.startswith(" ")]
+    assert shown
+    assert all(line.endswith(" ms") for line in shown)
+    rows = json.loads(run("plugins", "--time", "--json").stdout)["plugins"]
+    times = [row["import_ms"] for row in rows]
+    assert all(took > 0 for took in times)
+    assert times == sorted(times, reverse=True)
+
+
+def test_time_measures_what_a_plugin_imports_and_skips_what_cannot_be(
+    run: Callable[..., Done], broken: dict[str, str]
+) -> None:
+    rows = json.loads(run("plugins", "--time", "--json", env=broken).stdout)["plugins"]
+    assert [row["import_ms"] for row in rows if row["name"] == "broken"] == [None]
+    off = run("plugins", "--time", "--plugins", "none", env=broken).stdout
+    assert "  disabled\n" in off
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -38,7 +39,17 @@ def test_a_missing_default_configuration_says_what_to_do(run: Callable[..., Done
     (folder / "agent.yaml").unlink()
     done = run("run", "-p", "hello")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: there is no agent.yaml in this directory\n  write agent.yaml, or name another file\n"
+    assert done.stderr == (
+        "error: there is no agent.yaml in this directory\n"
+        "  agentkit new agent writes one; agentkit run --demo needs none\n"
+    )
+
+
+def test_a_demonstration_needs_no_configuration(run: Callable[..., Done], folder: Path) -> None:
+    (folder / "agent.yaml").unlink()
+    done = run("run", "--demo", "-p", "roll 2 dice")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"You rolled [1-6] and [1-6]\.\n", done.stdout)
 
 
 def test_a_missing_default_configuration_names_the_one_to_begin_with(run: Callable[..., Done], folder: Path) -> None:
@@ -90,7 +101,7 @@ def test_stdin_is_one_turn(run: Callable[..., Done]) -> None:
 
 def test_the_prompt_is_put_before_stdin(run: Callable[..., Done]) -> None:
     done = run("run", "-p", "add 2 and", "--json", stdin="3\n")
-    assert [user["text"] for user in of(done, "user")] == ["add 2 and\n\n3\n"]
+    assert [user["text"] for user in of(done, "user")] == ["add 2 and\n\n3"]
 
 
 def test_an_empty_stdin_is_said(run: Callable[..., Done]) -> None:
@@ -186,14 +197,20 @@ def test_json_tells_everything_in_order(run: Callable[..., Done]) -> None:
     assert done.stderr == ""
     told = records(done)
     assert all(record["v"] == 1 for record in told)
-    kinds = [f"{record['type']}:{record.get('event', '')}" for record in told]
+    kinds = [f"{record['type']}:{record.get('event') or record.get('state') or ''}" for record in told]
     assert kinds == [
         "session:",
+        "state:listening",
+        "state:thinking",
         "user:final",
+        "state:tool",
         "tool:start",
+        "state:thinking",
         "tool:end",
+        "state:speaking",
         "agent:delta",
         "agent:final",
+        "state:listening",
         "turn:",
         "end:",
     ]

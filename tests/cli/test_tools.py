@@ -93,3 +93,45 @@ def test_a_tool_of_a_toolset_can_be_called(run: Callable[..., Done], folder: Pat
     )
     assert run("call", "my_put", "what=ball").stdout == "put ball\n"
     assert "did you mean my_put?" in run("call", "my_putt", "what=ball").stderr
+
+
+def test_the_tools_of_further_agents_are_listed_once_with_whose_they_are(
+    run: Callable[..., Done], folder: Path
+) -> None:
+    (folder / "sets.py").write_text(TOOLSETS)
+    (folder / "agent.yaml").write_text(
+        "agent: {name: front, handoff: [back]}\nprovider: {use: local}\n"
+        "tools: [{python: './tools.py:add'}, {python: './sets.py:Box', prefix: my_}]\n"
+        "agents:\n  back:\n    tools:\n      - inherit\n      - python: ./tools.py:shout\n"
+        "  lost: {tools: []}\n"
+    )
+    done = run("tools")
+    assert done.returncode == 0
+    assert done.stdout.splitlines() == [
+        "add     Add two numbers.",
+        "        ./tools.py:add, agent.yaml:3:9",
+        "        of front and back",
+        "shout   Shout loudly.",
+        "        ./tools.py:shout, agent.yaml:8:9",
+        "        of back",
+        "my_put  Put something in.",
+        "        ./sets.py:Box, agent.yaml:3:37",
+        "        of front and back",
+        "        dangerous, approve ask (within 2m, else reject)",
+        "front hands over to back",
+        "back hands over to front",
+        "lost hands over to front",
+    ]
+    told = json.loads(run("tools", "--json").stdout)
+    assert [each["agents"] for each in told["tools"]] == [["front", "back"], ["back"], ["front", "back"]]
+    assert told["agents"][0] == {"name": "front", "handoff": ["back"]}
+
+
+def test_a_server_that_is_called_elsewhere_is_named(run: Callable[..., Done], folder: Path) -> None:
+    (folder / "agent.yaml").write_text(
+        "agent: {}\nprovider: {use: local}\ntools: [{hosted_mcp: {label: docs, url: 'https://example.org/mcp'}}]\n"
+    )
+    done = run("tools")
+    assert done.stdout == "docs  an MCP server that the Realtime server calls: https://example.org/mcp\n"
+    told = json.loads(run("tools", "--json").stdout)
+    assert told["hosted"][0]["label"] == "docs"

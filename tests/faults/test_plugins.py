@@ -419,9 +419,6 @@ def test_092_a_slow_import_is_shown_with_its_time(site: Site, monkeypatch: pytes
     site.install("quick", TIDES.replace("high_tide", "low_tide"))
     listed = site.run("plugins")
     assert listed.out.count("warning: its import takes 70") == 1
-    timed = site.run("plugins", "--time").out.splitlines()
-    assert timed[0].startswith("slow  dist-slow 1.0  70")
-    assert timed[0].endswith(" ms")
     checked = site.run("plugins", "--check", "slow")
     assert checked.code == 1
     assert "slow: its import takes 70" in checked.out
