@@ -161,8 +161,8 @@ def command_lines() -> Iterator[Line]:
         prose = FENCE.sub(lambda found: "\n" * found[0].count("\n"), text)
         inline = [(prose[: found.start()].count("\n") + 1, found[1]) for found in re.finditer(r"`([^`]+)`", prose)]
         for line, code in shell + inline:
-            for part in re.split(r"&&|\|\||[;|]", code):
-                words = shlex.split(re.sub(r"[<>].*", "", part), comments=True)
+            for part in re.split(r"&&|\|\||[;|]", code.replace(r"\|", ",")):  # in a table a bar is escaped
+                words = shlex.split(re.sub(r"[<>].*", "", part), comments=True) if "agentkit" in part else []
                 if words and Path(words[0]).name == "agentkit" and len(words) > 1:
                     yield Line(f"{page.relative_to(ROOT)}:{line}: {code}", words[1:])
 

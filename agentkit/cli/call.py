@@ -236,7 +236,7 @@ async def _run(
     async with AsyncExitStack() as stack:
         tasks = await stack.enter_async_context(anyio.create_task_group())
         for layer in chain.order_of_calls():
-            layer.session = NoSession(tasks, tools)
+            layer.session = NoSession(tasks, tools, desk.flags)
             await stack.enter_async_context(layer.running())
         began = anyio.current_time()
         result = await chain.around_call(body)(call)
@@ -260,6 +260,7 @@ class Desk:
         if approve == "ask" and not can_ask:
             raise Problem("--approve ask needs a terminal to ask on", hint="--approve all, or --approve none")
         self._approve = approve or ("ask" if can_ask else "none")
+        self.flags = flags
         self._look = flags.look()
         self._given = given
 
@@ -285,13 +286,16 @@ class Desk:
     async def _ask(self, call: "ToolCall", tool: "AnyTool") -> str | None:
         from agentkit.cli.approvals import shown_arguments
         from agentkit.cli.inputs import LineReader
+        from agentkit.cli.terminal import TerminalState
         from agentkit.tools.secrets import masked
 
         kind = "dangerous tool" if tool.policy.effects == "dangerous" else "tool"
         shown = shown_arguments(masked(call.raw_arguments, tool.policy.secret))
         reader = LineReader()
+        terminal = TerminalState()
         while True:
-            sys.stderr.write(f"{kind} {tool.name}({shown}) needs approval [y]es [n]o > ")
+            terminal.forget_typed()  # what was typed before cannot answer a question that was not seen yet
+            sys.stderr.write(f"{kind} {one_line(tool.name)}({shown}) needs approval [y]es [n]o > ")
             sys.stderr.flush()
             answer = await reader.line()
             if answer is None or answer.strip().lower() in ("n", "no"):
@@ -322,8 +326,11 @@ class NoSession:
     settings = None
     agent: str | None = None
 
-    def __init__(self, tasks: "anyio.abc.TaskGroup", tools: "Mapping[str, Tool[..., object] | FunctionTool]") -> None:
+    def __init__(
+        self, tasks: "anyio.abc.TaskGroup", tools: "Mapping[str, Tool[..., object] | FunctionTool]", flags: Flags
+    ) -> None:
         self._tasks = tasks
+        self._flags = flags
         self.tools = tools
 
     @property
@@ -368,4 +375,5 @@ class NoSession:
 
     def notice(self, code: str, message: str, *, level: str = "warning", hint: str | None = None) -> None:
         """Say it on stderr."""
-        say(sys.stderr, Flags().look(), message, hint=hint, level=level)
+        if level == "error" or self._flags.verbosity >= 0:
+            say(sys.stderr, self._flags.look(), message, hint=hint, level=level)

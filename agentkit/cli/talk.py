@@ -308,7 +308,8 @@ class Talk:
                 feed.notice("warning", "not_stopped", "the agent has not confirmed that it stopped; it goes on unheard")
         except AgentkitError as exc:
             closing = isinstance(exc, SessionClosedError | TransportError)
-            if (closing or session.limit_reached) and await self._goodbye(session):
+            stopped = closing or session.limit_reached or feed.limit is not None
+            if stopped and await self._goodbye(session):
                 return False
             if closing:
                 raise

@@ -63,7 +63,7 @@ def test_commands_about_the_conversation(terminal: Terminal, folder: Path) -> No
     terminal.expect("saved ")
     assert json.loads((folder / "talk.json").read_text())["entries"][0]["text"] == "add 2 and 3"
     terminal.say("/save agent.yaml")
-    terminal.expect("agent.yaml names no form of a conversation")
+    terminal.expect("agent.yaml names no form of a")
     (folder / "mine.md").write_text("mine")
     terminal.say("/save mine.md")
     terminal.expect("mine.md exists, and is left as it is")

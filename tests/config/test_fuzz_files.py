@@ -119,5 +119,5 @@ def test_the_command_always_gives_a_document(text: str) -> None:
     data = text.encode("utf-8", "replace")
     done = CliRunner().invoke(command, ["-", "--format", "json"], input=data, standalone_mode=False)
     assert done.exception is None
-    assert done.return_value in (0, 1)
+    assert done.return_value in (0, 1, 2)  # 2 is for what is no text that YAML could be
     assert json.loads(done.stdout)["v"] == 1

@@ -79,12 +79,18 @@ async def _wait(waiting: "Sequence[Waiting]", printer: "Printer") -> None:
     """Run all checks at once, and show each in its order as soon as those before it are done."""
     import anyio
 
+    from agentkit.cli.doctor.findings import Check
+
     done: dict[int, Check] = {}
     shown = 0
 
     async def run(number: int, check: "Waiting") -> None:
         nonlocal shown
-        done[number] = await check.run()
+        try:
+            done[number] = await check.run()
+        except Exception as exc:  # noqa: BLE001  # isolation boundary: what a plugin does ends no other check
+            message = f"{check.name} could not be looked at: {type(exc).__name__}: {exc}"
+            done[number] = Check(name=check.name, status="FAIL", message=message, hint="agentkit -vv shows more")
         printer.clear()
         while shown in done:
             printer.show([done[shown]])

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -189,7 +190,9 @@ async def _opened(name: str, source: "ToolsetSource") -> Check:
         message = f"{source.name} was not open within {TOOLSET_SECONDS:g} s ({source.place})"
         return Check(name=name, status=bad, message=message, hint="agentkit tools shows more with -v")
     ms = round((time.perf_counter() - began) * 1000, 1)
-    return Check(name=name, status="ok", message=f"{source.name} opened in {ms:.0f} ms: {count} tools", ms=ms)
+    return Check(
+        name=name, status="ok", message=f"{source.name} opened in {ms:.0f} ms: {count} tool{'s' * (count != 1)}", ms=ms
+    )
 
 
 async def _only_looked_up(name: str, source: "ToolsetSource") -> Check:
@@ -238,4 +241,4 @@ def _versions() -> str:
 
 def _without_home(text: str) -> str:
     home = os.path.expanduser("~")
-    return text.replace(home, "~") if len(home) > 1 else text
+    return re.sub(rf"{re.escape(home)}(?![\w.-])", "~", text) if len(home) > 1 else text

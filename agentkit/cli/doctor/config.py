@@ -90,7 +90,7 @@ class Examined(Struct, kw_only=True):
         except TimeoutError:
             problem = f"{where} has said nothing within {CONNECT_SECONDS:g} s"
             hint = "check the network, the proxy settings and the URL"
-        except (AgentkitError, OSError, ValueError, RuntimeError, TypeError, BaseExceptionGroup) as exc:
+        except (AgentkitError, OSError, ValueError, RuntimeError, TypeError, ExceptionGroup) as exc:
             error = first_error(exc)
             problem, hint = str(error), getattr(error, "hint", None)
         ms = round((time.perf_counter() - began) * 1000, 1)

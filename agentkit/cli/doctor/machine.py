@@ -43,8 +43,13 @@ def folders() -> Iterator[Check]:
     elif (reason := unwritable(cache.parent)) is not None:
         message = f"the cache {cache.parent} cannot be written ({reason}), so {slow}"
         yield Check(name="cache", status="warn", message=message, hint="mend its permissions, or set XDG_CACHE_HOME")
-    sessions = Store().folder
-    if (reason := unwritable(sessions)) is not None:
+    try:
+        sessions: Path | None = Store().folder
+    except RuntimeError as exc:
+        sessions = None
+        message = f"conversations cannot be kept ({exc}), so none can be continued"
+        yield Check(name="sessions", status="warn", message=message, hint="set AGENTKIT_STATE_DIR to a folder")
+    if sessions is not None and (reason := unwritable(sessions)) is not None:
         message = f"conversations cannot be kept in {sessions} ({reason}), so none can be continued"
         yield Check(name="sessions", status="warn", message=message, hint="set AGENTKIT_STATE_DIR to another folder")
     try:
