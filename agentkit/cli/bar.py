@@ -264,12 +264,12 @@ class Bar:
 
     def _cost(self) -> tuple[str, str]:
         if not self._priced:
-            return "", ""
+            return "cost n/a", "dim"
         cost = self._tally.cost
         if cost is None and self._tally.turns == 0:
             cost = 0.0
         if cost is None:
-            return "n/a", "dim"
+            return "cost n/a", "dim"
         if self._budget is None:
             return dollars(cost), ""
         tone = "red" if cost >= self._budget else "yellow" if cost >= 0.8 * self._budget else ""

@@ -57,7 +57,7 @@ def command(
     It is a tool of the configuration, or, where that names none of this name, one that an installed plugin brings.
     Secret arguments are shown as ***.
     """
-    import anyio
+    from agentkit.cli.signals import run_to_end
 
     flags = flags_of(context)
     if config == given == "-":
@@ -71,7 +71,7 @@ def command(
     stdout, sys.stdout = sys.stdout, sys.stderr  # what the tool prints is not its result
     try:
         with _told_once(flags):
-            result, ms, reason = anyio.run(_call, agent, flags, tool, arguments, given, approve, config)
+            result, ms, reason = run_to_end(_call, agent, flags, tool, arguments, given, approve, config)
     finally:
         sys.stdout = stdout
     out = Out()

@@ -72,7 +72,7 @@ def _sessions() -> list[str]:
     from agentkit.cli.store import LAST, Store
 
     try:
-        return [LAST, *(kept.meta.id for kept in Store().all())]
+        return [LAST, *(kept.meta.id for kept in Store.of_user().all())]
     except Problem:
         return []
 

@@ -63,14 +63,12 @@ def first_error(error: BaseException) -> BaseException:
 
 def code_of(error: AgentkitError) -> Exit:
     """Return the exit code that an error of ours stands for."""
-    from agentkit.errors import ProtocolError, ServerError, SessionClosedError, ToolError, TransportError
+    from agentkit.errors import ProtocolError, ServerError, SessionClosedError, TransportError
 
     if isinstance(error, ConfigError | PluginError):
         return Exit.USAGE
     if isinstance(error, TransportError | ServerError | ProtocolError | SessionClosedError):
         return Exit.CONNECTION
-    if isinstance(error, ToolError):
-        return Exit.NO
     return Exit.NO
 
 

@@ -34,6 +34,8 @@ class Flags:
         self.color: ColorChoice = "auto"
         self.plugins: str | None = None
         """``none`` or ``a,b``; None for all that are installed."""
+        self.strict_plugins = False
+        """Whether a plugin that cannot be loaded ends the command."""
         self.no_input = False
         self._said: set[str] = set()
         self._added: list[str] = []
@@ -96,10 +98,19 @@ class Flags:
         set_up(level, self.look(), others=others, file=self.log_file, tracebacks=self.verbosity > 1)
 
     def load_plugins(self) -> "Plugins":
-        """Find the installed plugins that the flags allow."""
+        """Find the installed plugins that the flags allow.
+
+        Raises:
+            Problem: One cannot be loaded, and ``--strict-plugins`` is said.
+        """
+        from agentkit.cli.exits import Problem
         from agentkit.plugins import load_plugins
 
-        return load_plugins(self.plugins)
+        plugins = load_plugins(self.plugins)
+        failed = [row for row in plugins.report() if row.state == "failed"] if self.strict_plugins else []
+        if failed:
+            raise Problem(failed[0].problem or f"plugin {failed[0].name} cannot be loaded", hint=failed[0].hint)
+        return plugins
 
     def environ(self) -> Mapping[str, str]:
         """Return the variables of the process."""
@@ -173,6 +184,13 @@ def global_options(*, hidden: bool, variables: bool) -> list[click.Option]:
             **shared,
         ),
         _option("--plugins", metavar="none|a,b", is_eager=True, help="Use only these plugins.", **shared),
+        _option(
+            "--strict-plugins",
+            is_flag=True,
+            default=False,
+            help="End where an installed plugin cannot be loaded.",
+            **shared,
+        ),
         version,
     ]
 

@@ -1,27 +1,30 @@
 """Keeping a conversation while it is held, and taking one up again."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, cast
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, TypeAlias
 
+import anyio.to_thread
 from msgspec.structs import replace
 
 from agentkit.cli.approvals import Notice
 from agentkit.cli.exits import Problem
 from agentkit.cli.saving import masked_snapshot
-from agentkit.cli.store import KEEP_COUNT, KEEP_DAYS, Kept, Meta, Store, config_name, digest_of
+from agentkit.cli.store import DAY, KEEP_COUNT, KEEP_DAYS, Kept, Meta, Store, config_name, digest_of
 from agentkit.events import AnyPart, InputAudio, InputImage, MessageItem, OutputAudio
 from agentkit.masking import WireMasker
-from agentkit.middleware.secrets import wire_masker
+from agentkit.session.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from agentkit.config.build import Agent
     from agentkit.config.parts import AgentSource
-    from agentkit.middleware.base import SessionHandle
     from agentkit.session import Session
     from agentkit.session.entries import Entry
 
 _MAX_FIRST: Final = 80
-_DAY: Final = 86_400.0
+_SETTLE_SECONDS: Final = 5.0
+_Told: TypeAlias = "tuple[str, str, str | None]"
+"""A notice: its code, what it says, and a hint."""
 
 
 class Keeper:
@@ -49,11 +52,19 @@ class Keeper:
         self._began = store.now()
         self._turns = 0
         self._items = 0
-        """Items that need not be written."""
+        """Items that are written, on their way to be, or need not be."""
+        self._asked = self._written = 0
+        """How often the conversation was to be written, and which of these times was the last that was."""
         self._off = not keep
+        self._beside = 0
+        """Turns that are being written."""
+        self._wrote = anyio.Event()
+        self._writing = threading.Lock()
         self._session: Session
         self._notice: Notice
-        self._masker: WireMasker
+        self._secrets: Mapping[str, frozenset[str]] = {}
+        """The secret arguments by tool, as they were when the conversation was looked at: a thread reads them."""
+        self._masker = WireMasker(lambda: self._secrets)
 
     async def attach(self, session: "Session", notice: Notice) -> None:
         """Take the session, and give it the conversation that is taken up.
@@ -64,7 +75,6 @@ class Keeper:
             RemoteProtocolError: The server did not confirm it in time.
         """
         self._session, self._notice = session, notice
-        self._masker = wire_masker(cast("SessionHandle", session))
         if self.continued is None:
             return
         meta = self.continued.meta
@@ -81,28 +91,43 @@ class Keeper:
         self._items = len(session.history)
 
     def turn(self) -> None:
-        """Write, after a turn."""
+        """Write, after a turn; it is done in a thread, for a long conversation takes a while."""
         self._turns += 1
-        self._write()
+        self._beside += 1
+        self._session.start_soon(self._write_beside)
+
+    async def settled(self) -> None:
+        """Wait until each turn that has ended is written, but not for long."""
+        with anyio.move_on_after(_SETTLE_SECONDS):
+            while self._beside:
+                await self._wrote.wait()
 
     def finish(self) -> None:
-        """Write what came after the last turn, as of one that was broken off."""
-        if len(self._session.history) > self._items and (self._turns or self._was_spoken_to()):
-            self._write()
+        """Write what was not written yet, and what came after the last turn, as of one that was broken off."""
+        with self._writing:
+            behind = self._written < self._asked
+        more = len(self._session.history) > self._items and (self._turns or self._was_spoken_to())
+        if behind or more:
+            self._tell(self._write(*self._now()))
 
     def _was_spoken_to(self) -> bool:
         return any(isinstance(item, MessageItem) and item.role == "user" for item in self._session.history.items())
 
-    def _now(self) -> tuple[Meta, bytes]:
-        """Return the conversation as it is."""
+    async def _write_beside(self) -> None:
+        try:
+            self._tell(await anyio.to_thread.run_sync(self._write, *self._now()))
+        finally:
+            self._beside -= 1
+            self._wrote.set()
+            self._wrote = anyio.Event()
+
+    def _now(self) -> tuple[Meta, Snapshot, int]:
+        """Return the conversation as it is, with what is told of it but for its words, and a number that grows."""
         session, now = self._session, self._store.now()
-        snapshot = masked_snapshot(session, self._masker)
-        entries = tuple(map(_text_only, snapshot.entries))
-        data = replace(snapshot, entries=entries).to_json()
         old = self.continued.meta if self.continued is not None else None
         costs = [cost for cost in (session.cost, old.cost_usd if old is not None else None) if cost is not None]
         meta = Meta(
-            id=self._id or session.id,
+            id=session.id,
             agent=self._agent.name,
             config=self._config,
             provider=self._agent.provider.name,
@@ -113,31 +138,47 @@ class Keeper:
             seconds=round(max(now - self._began, 0.0) + (old.seconds if old is not None else 0.0), 3),
             cost_usd=sum(costs) if costs else None,
             digest=self._digest(),
-            first=_first_words(entries)[:_MAX_FIRST],
         )
-        return meta, data
+        self._asked += 1
+        self._secrets = session.secret_arguments
+        self._items = len(session.history)
+        return meta, session.snapshot(), self._asked
 
-    def _write(self) -> None:
-        if self._off:
-            return
-        self._items = len(self._session.history)
-        meta, data = self._now()
-        try:
-            mark = self._store.write(meta, data, mark=self._mark)
-            if mark is None:  # it was gone on with, or deleted, elsewhere: this one stays beside it
-                before, self._id = meta.id, self._session.id
-                meta = replace(meta, id=self._session.id)
-                mark = self._store.write(meta, data, mark=None)
-                message = f"session {before} was changed by another program; this conversation is kept as {meta.id}"
-                self._notice("warning", "kept_apart", message)
-            if self._mark is None:
-                self._store.prune(older=KEEP_DAYS * _DAY, count=KEEP_COUNT)
-            self._mark = mark
-        except (OSError, Problem) as exc:
-            self._off = True
-            message = f"the conversation is not kept: {getattr(exc, 'strerror', None) or exc} ({self._store.folder})"
-            hint = "AGENTKIT_STATE_DIR names another folder; --no-keep keeps none"
-            self._notice("warning", "not_kept", message, hint=hint)
+    def _write(self, meta: Meta, snapshot: Snapshot, number: int) -> list[_Told]:
+        """Write a conversation, in any thread, and return what a person should be told; an older one is passed over."""
+        with self._writing:
+            if self._off or number <= self._written:
+                return []
+            self._written = number
+            try:
+                return self._put(meta, snapshot)
+            except (OSError, Problem) as exc:
+                self._off = True
+                reason = getattr(exc, "strerror", None) or exc
+                hint = "AGENTKIT_STATE_DIR names another folder; --no-keep keeps none"
+                return [("not_kept", f"the conversation is not kept: {reason} ({self._store.folder})", hint)]
+
+    def _put(self, meta: Meta, snapshot: Snapshot) -> list[_Told]:
+        masked = masked_snapshot(snapshot, self._masker)
+        entries = tuple(map(_text_only, masked.entries))
+        data = replace(masked, entries=entries).to_json()
+        meta = replace(meta, id=self._id or meta.id, first=_first_words(entries)[:_MAX_FIRST])
+        told: list[_Told] = []
+        mark = self._store.write(meta, data, mark=self._mark)
+        if mark is None:  # it was gone on with, or deleted, elsewhere: this one stays beside it
+            before, self._id = meta.id, self._session.id
+            meta = replace(meta, id=self._session.id)
+            mark = self._store.write(meta, data, mark=None)
+            message = f"session {before} was changed by another program; this conversation is kept as {meta.id}"
+            told.append(("kept_apart", message, None))
+        if self._mark is None:
+            self._store.prune(older=KEEP_DAYS * DAY, count=KEEP_COUNT)
+        self._mark = mark
+        return told
+
+    def _tell(self, told: Iterable[_Told]) -> None:
+        for code, message, hint in told:
+            self._notice("warning", code, message, hint=hint)
 
     def _digest(self) -> str:
         agent = self._agent

@@ -75,13 +75,12 @@ def _store(flags: Flags, *, needed: bool) -> "Store | None":
     from agentkit.cli.store import Store
 
     try:
-        return Store()
-    except RuntimeError as exc:  # there is no home directory
+        return Store.of_user()
+    except Problem as exc:
         if needed:
-            raise Problem(f"no conversation is kept: {exc}", hint="AGENTKIT_STATE_DIR names a folder for them") from exc
+            raise
         if flags.verbosity >= 0:
-            hint = "AGENTKIT_STATE_DIR names a folder for them; --no-keep keeps none"
-            say(sys.stderr, flags.look(), f"the conversation is not kept: {exc}", hint=hint, level="warning")
+            say(sys.stderr, flags.look(), str(exc), hint=f"{exc.hint}; --no-keep keeps none", level="warning")
         return None
 
 

@@ -76,8 +76,7 @@ class Live:
         match record:
             case SessionRecord():
                 self.voice = record.output == "audio"
-                if (header := self._transcript.header(record)) is not None:
-                    self._begin(header)
+                self._put(self._transcript.begin(record, self.before))
             case StateRecord(state=state):
                 if self._reply is not None and self._reply.done and self._reply.latency and state in _QUIET:
                     self._commit()
@@ -93,23 +92,19 @@ class Live:
             case TurnRecord():
                 self._turn(record)
             case EndRecord():
-                why, summary = self._transcript.end(record)
                 self._commit()
-                if why is not None:
-                    self._row(why)
-                if summary is not None:
-                    self.tell(summary)
+                self._put(self._transcript.end(record))
             case _:
                 for row in self._transcript.rows(record):
                     self._row(row)
         self.changed()
 
-    def _begin(self, header: str) -> None:
-        self.tell(header)
-        if self.before is not None:
-            self.tell(self.before.line(self._look.glyph("dot"), self._look.glyph("more")))
-            for row in self._transcript.taken_up(self.before):
-                self._row(row)
+    def _put(self, lines: "list[Row | str]") -> None:
+        for line in lines:
+            if isinstance(line, Row):
+                self._row(line)
+            else:
+                self.tell(line)
 
     # What is said
 

@@ -8,6 +8,7 @@ import os
 import sys
 from typing import IO, TextIO
 
+from agentkit.cleaning import escaped_json
 from agentkit.cli.exits import Exit, OutputClosed, Problem
 
 
@@ -47,14 +48,7 @@ class Out:
             import json
 
             encoded = json.dumps(msgspec.to_builtins(value), separators=(",", ":"))
-        self.line(escaped(encoded))
-
-
-def escaped(json: str) -> str:
-    """Escape in JSON text the control characters that JSON lets through and some terminals obey."""
-    if json.isascii() and "\x7f" not in json:
-        return json
-    return "".join(f"\\u{ord(char):04x}" if "\x7f" <= char <= "\x9f" else char for char in json)
+        self.line(escaped_json(encoded))
 
 
 def make_streams_safe() -> None:

@@ -43,6 +43,8 @@ def _duration(context: click.Context, param: click.Parameter, value: str | None)
 @click.option("--input", "source", metavar="F", help="Say this: a WAV file, pcm:FILE, or pcm:- for stdin.")
 @click.option("--output", "target", metavar="F", help="Write the agent's voice: F.wav, pcm:FILE, or pcm:- for stdout.")
 @click.option("--text/--voice", "text", default=None, help="Let the agent write, or speak.")
+@click.option("--input-device", metavar="N|NAME", help="The microphone, as `agentkit devices` calls it.")
+@click.option("--output-device", metavar="N|NAME", help="The speaker.")
 @click.option("--ptt", is_flag=True, help="Push to talk: all of --input is one turn.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything that happens as NDJSON.")
 @click.option("--json-audio", is_flag=True, help="The same, with the agent's audio in it.")
@@ -99,6 +101,8 @@ class Asked(msgspec.Struct, kw_only=True):
     source: str | None
     target: str | None
     text: bool | None
+    input_device: str | None
+    output_device: str | None
     ptt: bool
     as_json: bool
     json_audio: bool
@@ -157,11 +161,12 @@ class Asked(msgspec.Struct, kw_only=True):
             raise Problem("stdout cannot take both audio and --json", hint="--output reply.wav")
         if self.last and self.resume is not None:
             raise Problem("--continue and --resume exclude each other", hint="--resume ID")
-        if self.source is not None or not stdin:
+        device = self.input_device is not None or self.output_device is not None
+        if not device and (self.source is not None or not stdin):
             if self.ptt and self.source is None:
                 raise Problem("--ptt is about speech, and there is none", hint="--input F.wav")
             return
-        if self.ptt or (self.output == "audio" and self.is_conversation):
+        if device or self.ptt or (self.output == "audio" and self.is_conversation):
             raise Problem(
                 f"a microphone and a speaker need the package {AUDIO}, which is not installed",
                 hint=f"pip install {AUDIO}; files need nothing: --input F.wav --output reply.wav",

@@ -46,22 +46,19 @@ def check_path(path: Path) -> None:
         raise Problem(f"{path} cannot be written: permission denied")
 
 
-def masked_snapshot(session: "Session", masker: "WireMasker | None" = None) -> "Snapshot":
-    """Return the conversation as it may be written down.
+def masked_snapshot(snapshot: "Snapshot", masker: "WireMasker") -> "Snapshot":
+    """Return a conversation as it may be written down.
 
     Args:
-        session: Whose conversation.
-        masker: Knows what is secret in it, and learns more; left out, what the session's tools and the environment say.
+        snapshot: The conversation.
+        masker: Knows what is secret in it, and learns more.
     """
     from msgspec.structs import replace
 
-    from agentkit.middleware.secrets import wire_masker
     from agentkit.session.snapshot import Snapshot
 
     # The settings are the configuration's, whatever that says when the conversation is taken up.
-    plain = replace(session.snapshot(), settings=None)
-    masker = masker if masker is not None else wire_masker(cast("SessionHandle", session))
-    return Snapshot.from_json(masker.frame(plain.to_json()))
+    return Snapshot.from_json(masker.frame(replace(snapshot, settings=None).to_json()))
 
 
 def save(session: "Session", path: Path) -> None:
@@ -71,9 +68,11 @@ def save(session: "Session", path: Path) -> None:
         OSError: It cannot be written.
         Problem: The ending names no form.
     """
+    from agentkit.middleware.secrets import wire_masker
     from agentkit.session.export import export
 
-    text = export(masked_snapshot(session).entries, form_of(path), names={})
+    masker = wire_masker(cast("SessionHandle", session))
+    text = export(masked_snapshot(session.snapshot(), masker).entries, form_of(path), names={})
     if path.exists() and not path.is_file():  # a device, or a pipe
         path.write_text(text, encoding="utf-8")
         return

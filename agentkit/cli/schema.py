@@ -39,7 +39,7 @@ def command(context: click.Context, path: str | None) -> int:
     """
     flags = flags_of(context)
     only = None if flags.plugins == "all" else flags.plugins
-    plugins = _all_plugins()
+    plugins = all_plugins()
     for name in [] if only in (None, "none") else only.split(","):
         plugins.check_plugin_name(name.strip())
     from agentkit.config.json_schema import schema_text, write_schema
@@ -72,7 +72,7 @@ def tell_stale(flags: Flags, configs: Iterable[str]) -> None:
         return
     from agentkit.config.json_schema import SCHEMA_FILE, is_stale
 
-    plugins = _all_plugins()
+    plugins = all_plugins()
     for path in (folder / SCHEMA_FILE for folder in folders):
         if is_stale(path, plugins):
             name = path.as_posix()
@@ -80,8 +80,8 @@ def tell_stale(flags: Flags, configs: Iterable[str]) -> None:
             say(sys.stderr, flags.look(), f"{name} is not of what is installed now", hint=hint, level="info")
 
 
-def _all_plugins() -> "Plugins":
-    """Return every plugin that is installed, whatever a variable says."""
+def all_plugins() -> "Plugins":
+    """Return every plugin that is installed, whatever a flag or a variable says: those are in an editor's schema."""
     from agentkit.plugins import load_plugins
 
     return load_plugins(environ={name: value for name, value in os.environ.items() if name != "AGENTKIT_PLUGINS"})

@@ -57,8 +57,7 @@ class Screen:
         self._tally.take(record)
         match record:
             case SessionRecord():
-                if (header := self._transcript.header(record)) is not None:
-                    self._begin(header)
+                self._put(self._transcript.begin(record, self.before))
             case AgentRecord(event="delta", item_id=item_id, text=text):
                 self._say(item_id, clean(text))
             case AgentRecord(event="final"):
@@ -73,12 +72,8 @@ class Screen:
             case TurnRecord():
                 self._turn(record)
             case EndRecord():
-                why, summary = self._transcript.end(record)
                 self._end_line()
-                if why is not None:
-                    self._row(why)
-                if summary is not None:
-                    self.tell(summary)
+                self._put(self._transcript.end(record))
             case _:
                 rows = self._transcript.rows(record)
                 if rows or isinstance(record, ToolRecord):
@@ -86,12 +81,12 @@ class Screen:
                 for row in rows:
                     self._row(row)
 
-    def _begin(self, header: str) -> None:
-        self.tell(header)
-        if self.before is not None:
-            self.tell(self.before.line(self._look.glyph("dot"), self._look.glyph("more")))
-            for row in self._transcript.taken_up(self.before):
-                self._row(row)
+    def _put(self, lines: "list[Row | str]") -> None:
+        for line in lines:
+            if isinstance(line, Row):
+                self._row(line)
+            else:
+                self.tell(line)
 
     def remind(self) -> None:
         """Say what is waited for, once it takes long."""

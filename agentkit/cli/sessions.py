@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 import msgspec
@@ -13,16 +13,14 @@ import msgspec
 from agentkit.cli.exits import Exit, Problem, say
 from agentkit.cli.flags import Command, Flags, flags_of, with_global_options
 from agentkit.cli.output import Out
-from agentkit.cli.terminal import Look, clean, is_tty, one_line
+from agentkit.cli.store import DAY, Kept, Meta, Store
+from agentkit.cli.terminal import Look, cells, clean, is_tty, one_line
+from agentkit.cli.transcript import clock, dollars
 from agentkit.files import replace_file
-
-if TYPE_CHECKING:
-    from agentkit.cli.store import Kept, Meta, Store
 
 _FORMS: Final = {"md": "markdown", "txt": "text", "json": "json", "vtt": "vtt"}
 """The form of an export by what ``--format`` says."""
 _HOW: Final = "agentkit run keeps each conversation that has had a turn; --no-keep keeps none"
-_DAY: Final = 86_400.0
 _COLUMNS: Final = 3
 """Numbers in a list that stand right-aligned: turns, duration, cost."""
 
@@ -60,7 +58,7 @@ def command(context: click.Context) -> int | None:
 @click.pass_context
 def list_command(context: click.Context, as_json: bool) -> int:
     """List kept conversations, the newest first."""
-    kept = _store().all()
+    kept = Store.of_user().all()
     out = Out()
     if as_json:
         out.json({"v": 1, "sessions": [each.meta for each in kept]})
@@ -70,15 +68,15 @@ def list_command(context: click.Context, as_json: bool) -> int:
             say(sys.stderr, flags_of(context).look(), "no conversation is kept", hint=_HOW, level="info")
         return Exit.DONE
     rows = [("ID", "WHEN", "AGENT", "TURNS", "TIME", "COST", "BEGINS"), *(_row(each.meta) for each in kept)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    widths = [max(cells(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
     look = Look(out.stream, color=flags_of(context).color)
     for index, row in enumerate(rows):
         first = len(widths) - _COLUMNS
-        cells = [
-            text.ljust(width) if column < first else text.rjust(width)
-            for column, (text, width) in enumerate(zip(row, widths, strict=False))
-        ]
-        line = look.cut("  ".join([*cells, row[-1]]).rstrip())
+        columns = []
+        for column, (text, width) in enumerate(zip(row, widths, strict=False)):
+            room = " " * (width - cells(text))
+            columns.append(text + room if column < first else room + text)
+        line = look.cut("  ".join([*columns, row[-1]]).rstrip())
         out.line(look.paint(line, "dim") if index == 0 else line)
     return Exit.DONE
 
@@ -92,7 +90,7 @@ def show(context: click.Context, session_id: str | None, as_json: bool) -> int:
 
     ID is that of `sessions list`; where none is named it is the last one.
     """
-    kept = _store().find(session_id or "last")
+    kept = Store.of_user().find(session_id or "last")
     out = Out()
     if as_json:
         entries = msgspec.json.decode(_export(kept, "json"), type=_Exported).entries
@@ -102,8 +100,8 @@ def show(context: click.Context, session_id: str | None, as_json: bool) -> int:
     meta = kept.meta
     look = Look(out.stream, color=flags_of(context).color)
     when, turns = time.strftime("%Y-%m-%d %H:%M", time.localtime(meta.started)), _counted(meta.turns, "turn")
-    parts = [meta.id, meta.agent, meta.config or "stdin", meta.model or meta.provider, when, turns, _span(meta.seconds)]
-    parts += [_dollars(meta.cost_usd)] if meta.cost_usd is not None else []
+    parts = [meta.id, meta.agent, meta.config or "stdin", meta.model or meta.provider, when, turns, clock(meta.seconds)]
+    parts += [dollars(meta.cost_usd)] if meta.cost_usd is not None else []
     out.line(look.paint(f" {look.glyph('dot')} ".join(map(one_line, parts)), "dim"))
     out.line()
     out.write(clean(_ended(_export(kept, "text"))))
@@ -133,7 +131,7 @@ def export(context: click.Context, session_id: str | None, form: str, target: st
     if form == "wav":
         hint = "agentkit run --record keeps audio, and --output F.wav the agent's voice"
         raise Problem("kept conversations are text: audio is only in recordings", hint=hint)
-    kept = _store().find(session_id or "last")
+    kept = Store.of_user().find(session_id or "last")
     text = _lines(kept) if form == "jsonl" else _ended(_export(kept, _FORMS[form]))
     if target is None:
         Out().write(text)
@@ -159,7 +157,7 @@ def prune(context: click.Context, older: str | None, everything: bool, dry_run: 
     if (older is None) is not everything:
         raise Problem("say which conversations to delete", hint="--older 30d, or --all")
     seconds = _seconds(older) if older is not None else None
-    store, out = _store(), Out()
+    store, out = Store.of_user(), Out()
     if everything and not (dry_run or yes) and not _agreed(len(store.clear(dry=True)), flags_of(context)):
         say(sys.stderr, flags_of(context).look(), "nothing was deleted", level="info")
         return Exit.NO
@@ -179,7 +177,7 @@ def path() -> int:
     Every conversation of `agentkit run` that has had a turn is kept there, those of pipes too, as text that only you
     can read: --no-keep, or AGENTKIT_NO_KEEP=1, keeps none. AGENTKIT_STATE_DIR names another folder.
     """
-    Out().line(str(_store().folder))
+    Out().line(str(Store.of_user().folder))
     return Exit.DONE
 
 
@@ -195,15 +193,6 @@ def _agreed(count: int, flags: Flags) -> bool:
         message = f"{_counted(count, 'conversation')} would be deleted, and nobody can be asked whether to"
         raise Problem(message, hint="--yes deletes them; --dry-run tells which")
     return click.confirm(f"delete {_counted(count, 'conversation')}?", err=True)
-
-
-def _store() -> "Store":
-    from agentkit.cli.store import Store
-
-    try:
-        return Store()
-    except RuntimeError as exc:
-        raise Problem(f"no conversation is kept: {exc}", hint="AGENTKIT_STATE_DIR names a folder for them") from exc
 
 
 def _seconds(text: str) -> float:
@@ -247,25 +236,16 @@ def _ended(text: str) -> str:
 
 
 def _row(meta: "Meta") -> tuple[str, ...]:
-    cost = _dollars(meta.cost_usd) if meta.cost_usd is not None else ""
+    cost = dollars(meta.cost_usd) if meta.cost_usd is not None else ""
     when, turns = _ago(time.time() - meta.updated), str(meta.turns)
-    return tuple(map(one_line, (meta.id, when, meta.agent, turns, _span(meta.seconds), cost, meta.first)))
+    return tuple(map(one_line, (meta.id, when, meta.agent, turns, clock(meta.seconds), cost, meta.first)))
 
 
 def _ago(seconds: float) -> str:
-    for unit, size in (("d", _DAY), ("h", 3600.0), ("min", 60.0)):
+    for unit, size in (("d", DAY), ("h", 3600.0), ("min", 60.0)):
         if seconds >= size:
             return f"{int(seconds / size)} {unit} ago"
     return "just now"
-
-
-def _span(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02}"
-
-
-def _dollars(cost: float) -> str:
-    return f"${cost:.3f}" if cost >= 0.001 or not cost else f"${cost:.2g}"
 
 
 def _counted(count: int, what: str) -> str:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 VERSION: Final = 1
 KEEP_COUNT: Final = 200
 KEEP_DAYS: Final = 30
+DAY: Final = 86_400.0
+"""Seconds."""
 LAST: Final = "last"
 """Stands for the newest conversation where an id is asked for."""
 _SUFFIX: Final = ".json"
@@ -110,6 +112,18 @@ class Store:
         self.folder = folder if folder is not None else state_folder() / "sessions"
         self.now = now
         """Tells the seconds since the epoch."""
+
+    @classmethod
+    def of_user(cls) -> "Store":
+        """Return the user's own.
+
+        Raises:
+            Problem: There is no place for it.
+        """
+        try:
+            return cls()
+        except RuntimeError as exc:  # there is no home directory
+            raise Problem(f"no conversation is kept: {exc}", hint="AGENTKIT_STATE_DIR names a folder for them") from exc
 
     def all(self) -> list[Kept]:
         """Return every conversation, the newest first; files that are none are passed over.

@@ -233,6 +233,8 @@ class Talk:
             if _is_over(session):
                 break
             self._presses = 0
+            if self._extras.keeper is not None:
+                await self._extras.keeper.settled()
             if not await self._take(session, feed, session.ask(said) if isinstance(said, str) else said(session)):
                 break
             if self._interactive and _is_over(session):

@@ -12,35 +12,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, Final, Literal, TypeAlias
 
+from agentkit.cleaning import clean as clean
+
 ColorChoice: TypeAlias = Literal["auto", "always", "never"]
 
-_SEQUENCES: Final = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI
-    r"|\x1b[\]PX^_][^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"  # OSC and the other strings
-    r"|\x1b[ -/]*[0-~]"
-    r"|\x9b[0-?]*[ -/]*[@-~]"
-)
-_CONTROLS: Final = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f"
-    r"\u202a-\u202e\u2066-\u2069]"  # what writes a line in another order than it was said
-)
-_LINE_ENDS: Final = re.compile("\r\n|[\u2028\u2029]")
-_SURROGATES: Final = re.compile("[\ud800-\udfff]")
 _NAMED: Final = re.compile(r" *\S+ {2,}(?=\S)")
 _DIM: Final = "2"
 _TONES: Final = {"dim": _DIM, "red": "31", "green": "32", "yellow": "33", "cyan": "36", "bold": "1"}
 MIN_WIDTH: Final = 20
-
-
-def clean(text: str) -> str:
-    """Return a text without anything that a terminal would obey; line ends and tabs stay.
-
-    A sequence that arrives in pieces loses its escape character, so its rest shows as plain text.
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    text = _SURROGATES.sub("\ufffd", _LINE_ENDS.sub("\n", text))
-    return _CONTROLS.sub("", _SEQUENCES.sub("", text))
 
 
 def one_line(text: str) -> str:

@@ -28,13 +28,12 @@ def command(context: click.Context, config: str | None, schema: bool, as_json: b
 
     What gives tools only once it is open, as an MCP server, is opened for that.
     """
-    import anyio
-
+    from agentkit.cli.signals import run_to_end
     from agentkit.cli.source import load_agent
 
     flags = flags_of(context)
     agent = load_agent(flags, config, trust=trust)
-    listed, missing = anyio.run(_list, agent, flags)
+    listed, missing = run_to_end(_list, agent, flags)
     out = Out()
     every = [*agent.hosted, *(server for other in agent.agents for server in other.hosted)]
     hosted = {id(server): server for server in every}

@@ -293,11 +293,24 @@ class Transcript:
 
     # The first line and the last one
 
-    def header(self, record: SessionRecord) -> str | None:
-        """Return the first line; None where none is wanted."""
+    def begin(self, record: SessionRecord, before: Before | None) -> "list[Row | str]":
+        """Return how it begins, lines of our own and rows; nothing where that is not wanted.
+
+        Args:
+            record: The session.
+            before: The conversation that is gone on with.
+        """
         self._voice, self._continues = record.output == "audio", record.continues is not None
         if self._verbosity < 0:
-            return None
+            return []
+        header = self._header(record)
+        if before is None:
+            return [header]
+        said = (("you", before.question), ("agent", before.answer))
+        rows = [Row(who, clean(text).strip(), "dim") for who, text in said if text.strip()]
+        return [header, before.line(self._look.glyph("dot"), self._look.glyph("more")), *rows]
+
+    def _header(self, record: SessionRecord) -> str:
         import agentkit
 
         program = f"agentkit {agentkit.__version__}"
@@ -323,20 +336,15 @@ class Transcript:
         line = self._look.cut(line, room)
         return line + " " * min(room + 2 - cells(line), 8) + help_
 
-    def taken_up(self, before: Before) -> list[Row]:
-        """Return what was said last in the conversation that is gone on with."""
-        said = (("you", before.question), ("agent", before.answer))
-        return [Row(who, clean(text).strip(), "dim") for who, text in said if text.strip()]
-
-    def end(self, record: EndRecord) -> tuple[Row | None, str | None]:
+    def end(self, record: EndRecord) -> "list[Row | str]":
         """Return why it has ended, where it was not asked for, and the summary, where one is wanted."""
         level = "ended" if record.cause == "limit" else "error"
-        why = self.problem(level, record.reason, None) if record.reason else None
+        why = [self.problem(level, record.reason, None)] if record.reason else []
         if self._verbosity < 0:
-            return why, None
+            return [*why]
         recorded = [self._recorded.replace("is recorded", "was recorded", 1)] if self._recorded else []
         if record.turns == 0:
-            return why, "\n".join(recorded) or None
+            return [*why, *recorded]
         parts = [f"{record.turns} {'new ' * self._continues}turn{'s' * (record.turns != 1)}", clock(record.seconds)]
         if record.latencies_ms:
             first = f"first {'audio' if self._voice else 'text'}"
@@ -348,7 +356,7 @@ class Transcript:
             parts.append(f"{count(record.input_tokens)} in / {count(record.output_tokens)} out tokens")
         if record.cost_usd is not None:
             parts.append(dollars(record.cost_usd))
-        return why, "\n".join([*joined(parts, self._look), *recorded])
+        return [*why, *joined(parts, self._look), *recorded]
 
 
 def joined(parts: list[str], look: Look) -> list[str]:

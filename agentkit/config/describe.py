@@ -64,21 +64,19 @@ def options_of(config: type[Struct]) -> tuple[Option, ...]:
 
 
 @functools.lru_cache(maxsize=256)
-def field_docs(cls: type[Struct]) -> Mapping[str, str]:
+def field_docs(cls: type) -> Mapping[str, str]:
     """Return the string below each field of a class and its bases, on one line, by the field's name."""
     docs: dict[str, str] = {}
     for owner in reversed(cls.__mro__):
-        if owner in (Struct, object) or not issubclass(owner, Struct):
-            continue
         try:
             (node,) = ast.parse(textwrap.dedent(inspect.getsource(owner))).body
         except (OSError, TypeError, SyntaxError, ValueError):
-            continue
+            continue  # a class of the interpreter's own, or of no file
         body = node.body if isinstance(node, ast.ClassDef) else []
         for field, after in itertools.pairwise(body):
             match field, after:
                 case (
-                    ast.AnnAssign(target=ast.Name(id=name)),
+                    ast.AnnAssign(target=ast.Name(id=name)) | ast.Assign(targets=[ast.Name(id=name)]),
                     ast.Expr(value=ast.Constant(value=str(text))),
                 ):
                     docs[name] = " ".join(text.split())

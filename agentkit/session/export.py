@@ -14,6 +14,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
+from agentkit.cleaning import clean, escaped_json
 from agentkit.events import (
     AnyPart,
     FunctionCallItem,
@@ -164,16 +165,7 @@ def _call(entry: Entry, answer: Entry) -> Call | None:
 
 # What is shown of an item, before any form escapes it
 
-_SEQUENCES: Final = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI
-    r"|\x1b[\]PX^_][^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"  # OSC and the other strings
-    r"|\x1b[ -/]*[0-~]"
-    r"|\x9b[0-?]*[ -/]*[@-~]"
-)
 _LINE_ENDS: Final = re.compile(r"\r\n?|[\x0b\x0c\x85\u2028\u2029]")
-_BIDI: Final = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
-"""What writes a line in another order than it was said."""
-_CONTROLS: Final = re.compile(rf"[\x00-\x08\x0e-\x1f\x7f-\x9f{_BIDI}]")
 _MARKS: Final = {"in_progress": "in progress", "incomplete": "incomplete"}
 
 
@@ -184,7 +176,7 @@ def _encodable(text: str) -> str:
 
 def _lines(text: str) -> list[str]:
     """Return the lines of a text that hold anything, without what a terminal would obey."""
-    plain = _CONTROLS.sub("", _LINE_ENDS.sub("\n", _SEQUENCES.sub("", _encodable(text))))
+    plain = clean(_LINE_ENDS.sub("\n", _encodable(text)))
     return [line for part in plain.split("\n") if (line := " ".join(part.split()))]
 
 
@@ -280,15 +272,11 @@ def _markdown(rows: Sequence[Row], names: Mapping[str, str]) -> str:
     return "\n".join(written)
 
 
-_UNSAFE_IN_JSON: Final = re.compile(rf"[\x7f-\x9f\u2028\u2029{_BIDI}]")
-
-
 def _json(rows: Sequence[Row], names: Mapping[str, str]) -> str:
     # It tells roles, not names, so `names` changes nothing.
     data = msgspec.to_builtins(Transcript(v=VERSION, entries=tuple(_line(row) for row in rows)))
     text = msgspec.json.format(msgspec.json.encode(_all_encodable(data)), indent=2).decode() + "\n"
-    # JSON lets these stand as they are, and a terminal or a script would obey them.
-    return _UNSAFE_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return escaped_json(text)
 
 
 def _line(row: Row) -> Line:

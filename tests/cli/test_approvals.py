@@ -414,3 +414,12 @@ def test_progress_of_a_call_goes_to_stderr(run: Callable[..., Done]) -> None:
 
 def test_arguments_that_do_not_fit_are_bad_usage_before_anybody_is_asked(run: Callable[..., Done]) -> None:
     assert run("call", "send_mail", "to=ann").returncode == 2
+
+
+def test_a_call_takes_no_answer_that_was_typed_before_its_question(open_terminal: OpenTerminal) -> None:
+    terminal = open_terminal("call", "wipe", "disk=sda", columns=120)
+    terminal.say("y")
+    terminal.expect("needs approval")
+    terminal.say("n")
+    assert terminal.end() == 1
+    assert "is wiped" not in terminal.text

@@ -349,3 +349,15 @@ def test_a_terminal_is_described_and_lines_fit_it(folder: Path, environ: dict[st
         assert terminal.end() == 1
     finally:
         terminal.close()
+
+
+def test_what_a_toolset_does_ends_no_other_check(run: Callable[..., Done], folder: Path) -> None:
+    (folder / "house.py").write_text(
+        "from agentkit import Toolset\n\nclass House(Toolset):\n    def tools(self):\n        raise KeyError('door')\n"
+    )
+    (folder / "agent.yaml").write_text(f"{PLAIN}tools: [{{python: ./house.py:House}}]\n")
+    done = run("doctor")
+    assert done.returncode == 1
+    assert "could not be looked at: KeyError: 'door'" in done.stdout
+    assert "  ok    config agent.yaml" in done.stdout
+    assert "to paste into an issue:" in done.stdout

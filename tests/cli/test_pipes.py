@@ -118,6 +118,13 @@ def test_a_microphone_that_is_not_there_is_code_4(open_terminal: "OpenTerminal",
     assert terminal.end() == 4
 
 
+@pytest.mark.parametrize("flag", ["--input-device", "--output-device"])
+def test_a_device_needs_the_package_of_audio(run: Callable[..., Done], flag: str) -> None:
+    done = run("run", flag, "3", "-p", "add 2 and 3")
+    assert (done.returncode, done.stdout) == (4, "")
+    assert "pip install agentkit-realtime-audio" in done.stderr
+
+
 @pytest.mark.parametrize(
     "flags, said",
     [

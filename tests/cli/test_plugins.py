@@ -42,6 +42,13 @@ def test_time_measures_what_a_plugin_imports_and_skips_what_cannot_be(
     assert "  disabled\n" in off
 
 
+def test_a_broken_plugin_can_be_made_to_end_the_command(run: Callable[..., Done], broken: dict[str, str]) -> None:
+    assert run("tools", env=broken).returncode == 0
+    done = run("tools", "--strict-plugins", env=broken)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no luck today" in done.stderr
+
+
 @pytest.fixture
 def broken(tmp_path: Path, environ: dict[str, str]) -> dict[str, str]:
     """Variables under which a plugin is installed that fails at import."""

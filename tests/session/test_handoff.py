@@ -10,19 +10,11 @@ from agentkit import HandoffAgent, Settings
 from agentkit.events import AudioOutput, AudioSettings, HandedOver, Notice, ToolFinished, TurnCompleted
 from agentkit.session.members import tool_name
 from agentkit.testing import SESSION, FakeServer
-from agentkit.tools import Tool, tool
+from tests.session.handoffs import named, output
 
 pytestmark = pytest.mark.anyio
 ITEM, CREATE, UPDATE = "conversation.item.create", "response.create", "session.update"
 TO_BILLING, TO_SUPPORT = "hand_over_to_billing", "hand_over_to_support"
-
-
-def named(name: str, result: str = "") -> Tool[..., object]:
-    async def body() -> str:
-        """Say a name."""
-        return result or name
-
-    return tool(body, name=name)
 
 
 def support(**more: Any) -> HandoffAgent:
@@ -47,11 +39,6 @@ def names(update: dict[str, Any]) -> list[str]:
 
 def kinds(server: FakeServer) -> list[str]:
     return [frame["type"] for frame in server.written]
-
-
-async def output(server: FakeServer) -> str:
-    with anyio.fail_after(5):
-        return str((await server.next(ITEM))["item"]["output"])
 
 
 # What an agent has

@@ -9,17 +9,9 @@ import agentkit
 from agentkit import HandoffAgent
 from agentkit.events import HandedOver, ServerMcpTool, ToolFinished
 from agentkit.testing import FakeServer
-from agentkit.tools import Tool, tool
+from tests.session.handoffs import named
 
 pytestmark = pytest.mark.anyio
-
-
-def named(name: str) -> Tool[..., object]:
-    async def body() -> str:
-        """Say a name."""
-        return name
-
-    return tool(body, name=name)
 
 
 def agents() -> list[HandoffAgent]:

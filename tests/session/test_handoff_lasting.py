@@ -1,6 +1,6 @@
 """What goes along with a hand-over, and what does not: changed tools, toolsets, layers, snapshots, journals."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,19 +12,11 @@ import agentkit
 from agentkit import HandoffAgent, Middleware, Next, NextCall, Settings, Snapshot, ToolCall, ToolResult, on
 from agentkit.events import HandedOver, Notice, ServerMcpTool, SessionUpdate
 from agentkit.testing import FakeServer
-from agentkit.tools import Tool, Toolset, tool
+from tests.session.handoffs import Box, named, output
 
 pytestmark = pytest.mark.anyio
 ITEM, CREATE, UPDATE = "conversation.item.create", "response.create", "session.update"
 TO_BILLING, TO_SALES, TO_MAIN = "hand_over_to_billing", "hand_over_to_sales", "hand_over_to_main"
-
-
-def named(name: str) -> Tool[..., object]:
-    async def body() -> str:
-        """Say a name."""
-        return name
-
-    return tool(body, name=name)
 
 
 def agents(**of_main: Any) -> list[HandoffAgent]:
@@ -34,27 +26,6 @@ def agents(**of_main: Any) -> list[HandoffAgent]:
         HandoffAgent(name="billing", instructions="Billing.", tools=[named("invoice")], handoff=["main", "sales"]),
         HandoffAgent(name="sales", instructions="Sales.", handoff=["main", "billing"]),
     ]
-
-
-async def output(server: FakeServer) -> str:
-    with anyio.fail_after(5):
-        return str((await server.next(ITEM))["item"]["output"])
-
-
-class Box(Toolset):
-    """As many tools as things."""
-
-    def __init__(self, *things: str) -> None:
-        self.things = list(things)
-        self.opened = 0
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        self.opened += 1
-        yield
-
-    def tools(self) -> Sequence[Tool[..., object]]:
-        return [named(thing) for thing in self.things]
 
 
 # Tools that change

@@ -1,6 +1,6 @@
 """Handing over while other things happen: further calls, the user, lost connections, approvals, changes of tools."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -20,21 +20,13 @@ from agentkit.events import (
     ToolFinished,
 )
 from agentkit.testing import SESSION, FakeServer
-from agentkit.tools import Tool, Toolset, tool
 from agentkit.transports.base import Transport
+from tests.session.handoffs import Box, named
 
 pytestmark = pytest.mark.anyio
 ITEM, CREATE, UPDATE = "conversation.item.create", "response.create", "session.update"
 TO_BILLING, TO_SALES, TO_MAIN = "hand_over_to_billing", "hand_over_to_sales", "hand_over_to_main"
 VIRTUAL = pytest.mark.parametrize("anyio_backend", [("trio", {"clock": MockClock(autojump_threshold=0)})], ids=["trio"])
-
-
-def named(name: str, result: str = "", **policy: Any) -> Tool[..., object]:
-    async def body() -> str:
-        """Say a name."""
-        return result or name
-
-    return tool(body, name=name, **policy)
 
 
 def agents(**of_main: Any) -> list[HandoffAgent]:
@@ -298,22 +290,6 @@ async def test_a_hand_over_that_the_model_asks_for_waits_for_the_next_connection
         await anyio.wait_all_tasks_blocked()
         assert session.agent == "billing"
         assert server.session["instructions"] == "Billing."
-
-
-class Box(Toolset):
-    """As many tools as things."""
-
-    def __init__(self, *things: str) -> None:
-        self.things = list(things)
-        self.opened = 0
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        self.opened += 1
-        yield
-
-    def tools(self) -> Sequence[Tool[..., object]]:
-        return [named(thing) for thing in self.things]
 
 
 # Any order

@@ -21,6 +21,7 @@ from agentkit.events import (
 from agentkit.session.limiting import GOODBYE
 from agentkit.testing import SESSION, FakeServer
 from agentkit.tools import tool
+from tests.session.goodbyes import WORDS, done, goodbye_asked, limits, nothing_more
 
 pytestmark = pytest.mark.anyio
 RATES = agentkit.Rates(input=1.0, output=1.0)
@@ -28,36 +29,10 @@ USAGE = {"total_tokens": 1_000_000, "input_tokens": 1_000_000, "output_tokens": 
 """Costs one dollar."""
 VAD: dict[str, Any] = {"type": "server_vad"}
 LISTENING: dict[str, Any] = {**SESSION, "audio": {**SESSION["audio"], "input": {"turn_detection": VAD}}}
-WORDS = "That is all. Goodbye."
-
-
-def limits(*, goodbye: str | None = WORDS, **said: Any) -> agentkit.SessionLimits:
-    return agentkit.SessionLimits(on_limit="say_goodbye", goodbye=goodbye, **said)
-
-
-async def goodbye_asked(server: FakeServer, instructions: str = f"Say exactly: {WORDS}") -> dict[str, Any]:
-    """Check that the next response that is asked for is the goodbye; return the event."""
-    while (event := await server.next())["type"] != "response.create":
-        assert event["type"] in ("input_audio_buffer.clear", "response.cancel", "conversation.item.create"), event
-    assert event["response"] == {"instructions": instructions, "tool_choice": "none"}
-    return event
-
-
-async def nothing_more(server: FakeServer, session: agentkit.Session) -> None:
-    """Check that the session is over, and that the client wrote nothing else."""
-    with anyio.fail_after(60):
-        await session.wait_closed()
-    with pytest.raises((agentkit.TransportError, SessionClosedError)):
-        await server.next()
 
 
 def ending(events: Sequence[Event]) -> list[str]:
     return [f"notice {event.code}" if isinstance(event, Notice) else event.wire_type for event in events]
-
-
-async def done(server: FakeServer, response_id: str, *output: dict[str, Any], **fields: Any) -> None:
-    response = {"id": response_id, "status": "completed", "output": output, **fields}
-    await server.emit("response.done", response=response)
 
 
 def call(call_id: str, name: str) -> dict[str, Any]:

@@ -38,9 +38,8 @@ def command(context: click.Context, config: str | None, as_json: bool, offline: 
     Looks at Python, the plugins, the configuration, its environment variables, the provider and the key, MCP servers,
     the folders that are written, and the terminal. It ends with a report to paste, which holds no secrets.
     """
-    import anyio
-
     from agentkit.cli.doctor.checks import Examination
+    from agentkit.cli.signals import run_to_end
     from agentkit.masking import Masker
 
     flags = flags_of(context)
@@ -50,7 +49,7 @@ def command(context: click.Context, config: str | None, as_json: bool, offline: 
         fixed = _fix(flags, config) if fix else ()
         examination = Examination(flags, config, offline=offline)
         printer.show(examination.quick())
-        anyio.run(_wait, examination.waiting(), printer)
+        run_to_end(_wait, examination.waiting(), printer)
     checks = printer.shown
     counts = {status: sum(each.status == status for each in checks) for status in _TONES}
     report = examination.report(checks)

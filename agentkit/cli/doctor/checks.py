@@ -139,13 +139,14 @@ class Examination:
             yield Check(name="plugins", status="skip", message=message, hint=f"leave {by} out to use them")
 
     def _schema(self, config: Path) -> Iterator[Check]:
+        from agentkit.cli.schema import all_plugins
         from agentkit.config.json_schema import SCHEMA_FILE, is_stale
 
         file = config.parent / SCHEMA_FILE
         if not file.exists():
             message = f"no {SCHEMA_FILE.as_posix()} for the editor's completion"
             yield Check(name="schema", status="skip", message=message, hint="agentkit doctor --fix")
-        elif is_stale(file, self._plugins):
+        elif is_stale(file, all_plugins()):
             message = f"{file.as_posix()} is older than the plugins: the editor completes what is no longer so"
             yield Check(name="schema", status="warn", message=message, hint="agentkit doctor --fix")
 

@@ -36,9 +36,10 @@ def mend(flags: Flags, config: str | None) -> Iterator[str]:
 
 
 def _schema(flags: Flags, config: Path) -> Iterator[str]:
+    from agentkit.cli.schema import all_plugins
     from agentkit.config.json_schema import SCHEMA_FILE, is_stale, write_schema
 
-    file, plugins = config.parent / SCHEMA_FILE, flags.load_plugins()
+    file, plugins = config.parent / SCHEMA_FILE, all_plugins()
     if file.exists() and not is_stale(file, plugins):
         return
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from agentkit.cli.doctor.findings import Check
+from agentkit.cli.exits import Problem
 from agentkit.cli.flags import Flags
 from agentkit.cli.store import Store
 from agentkit.cli.terminal import is_tty
@@ -44,14 +45,14 @@ def folders() -> Iterator[Check]:
         message = f"the cache {cache.parent} cannot be written ({reason}), so {slow}"
         yield Check(name="cache", status="warn", message=message, hint="mend its permissions, or set XDG_CACHE_HOME")
     try:
-        sessions: Path | None = Store().folder
-    except RuntimeError as exc:
-        sessions = None
-        message = f"conversations cannot be kept ({exc}), so none can be continued"
-        yield Check(name="sessions", status="warn", message=message, hint="set AGENTKIT_STATE_DIR to a folder")
-    if sessions is not None and (reason := unwritable(sessions)) is not None:
-        message = f"conversations cannot be kept in {sessions} ({reason}), so none can be continued"
-        yield Check(name="sessions", status="warn", message=message, hint="set AGENTKIT_STATE_DIR to another folder")
+        sessions = Store.of_user().folder
+    except Problem as exc:
+        yield Check(name="sessions", status="warn", message=str(exc), hint=exc.hint)
+    else:
+        if (reason := unwritable(sessions)) is not None:
+            message = f"conversations cannot be kept in {sessions} ({reason}), so none can be continued"
+            hint = "set AGENTKIT_STATE_DIR to another folder"
+            yield Check(name="sessions", status="warn", message=message, hint=hint)
     try:
         free = shutil.disk_usage(".").free >> 20
     except OSError:

@@ -96,7 +96,7 @@ def agent(
     texts = _rendered(choices, offers)
     make_room(target, texts, flags, force=force, yes=yes, verb="agentkit new agent")
     write(target, texts)
-    _write_schema(target, flags)
+    _write_schema(target)
     _tell(target, texts, choices, flags, out)
     return Exit.DONE
 
@@ -176,16 +176,17 @@ def _provider(choices: Choices) -> str:
     return "".join(texts) + "\n"
 
 
-def _write_schema(target: Path, flags: Flags) -> None:
+def _write_schema(target: Path) -> None:
     """Write what the first line of agent.yaml names.
 
     Raises:
         Problem: It cannot be written.
     """
+    from agentkit.cli.schema import all_plugins
     from agentkit.config.json_schema import SCHEMA_FILE, write_schema
 
     try:
-        write_schema(target / SCHEMA_FILE, flags.load_plugins())
+        write_schema(target / SCHEMA_FILE, all_plugins())
     except OSError as exc:
         raise Problem(f"{target / SCHEMA_FILE} cannot be written: {exc.strerror}", code=Exit.NO) from exc
 

@@ -1,6 +1,5 @@
 """Markdown out of code: docstrings, the strings below attributes, tables."""
 
-import ast
 import enum
 import inspect
 import itertools
@@ -11,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final, Literal, Union, get_args, get_origin
 
 from msgspec import Raw
+
+from agentkit.config.describe import field_docs
 
 _WORDS: Final = {
     str: "text",
@@ -27,21 +28,7 @@ _CODE: Final = re.compile(r"``?(.+?)``?(?!`)")
 
 def attribute_docs(cls: type) -> dict[str, str]:
     """Return the string below each attribute of a class and of those it is made of, on one line."""
-    docs: dict[str, str] = {}
-    for owner in reversed(cls.__mro__):
-        try:
-            (node,) = ast.parse(textwrap.dedent(inspect.getsource(owner))).body
-        except (OSError, TypeError, SyntaxError):
-            continue  # a class of the interpreter's own
-        body = node.body if isinstance(node, ast.ClassDef) else []
-        for field, after in itertools.pairwise(body):
-            match field, after:
-                case (
-                    ast.AnnAssign(target=ast.Name(id=name)) | ast.Assign(targets=[ast.Name(id=name)]),
-                    ast.Expr(value=ast.Constant(value=str(text))),
-                ):
-                    docs[name] = inline(text)
-    return docs
+    return {name: inline(text) for name, text in field_docs(cls).items()}
 
 
 def inline(text: str) -> str:
