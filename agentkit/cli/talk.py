@@ -6,7 +6,7 @@ Rule: every way to end goes through ``Talk.stop`` or the session's own end, so t
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import anyio
@@ -300,20 +300,20 @@ class Talk:
         """Take one turn; tell whether the session goes on."""
         self.replying, self._stopping = True, False
         self._turn_over = anyio.Event()
-        feed.asked()
         turn = None
         try:
-            with self.during_reply(), anyio.CancelScope() as self._turn_scope:
+            with closing(asked), self.during_reply(), anyio.CancelScope() as self._turn_scope:
+                feed.asked()
                 turn = await asked
                 await feed.turn_shown(turn.seconds)
             if turn is None:
                 feed.notice("warning", "not_stopped", "the agent has not confirmed that it stopped; it goes on unheard")
         except AgentkitError as exc:
-            closing = isinstance(exc, SessionClosedError | TransportError)
-            stopped = closing or session.limit_reached or feed.limit is not None
+            lost = isinstance(exc, SessionClosedError | TransportError)
+            stopped = lost or session.limit_reached or feed.limit is not None
             if stopped and await self._goodbye(session):
                 return False
-            if closing:
+            if lost:
                 raise
             feed.error(exc)
             feed.states.unanswered()

@@ -70,6 +70,13 @@ def test_the_answer_and_nothing_else_is_in_the_pipe(
 
 
 @POSIX
+def test_a_reader_of_records_that_goes_away_ends_it_quietly(folder: Path, environ: dict[str, str]) -> None:
+    for command in ("agentkit run --json -p 'add 2 and 3' | true", "agentkit run --json -p 'add 2 and 3' | head -1"):
+        done = shell(command, folder, environ)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+@POSIX
 def test_a_long_answer_is_not_wrapped(folder: Path, environ: dict[str, str]) -> None:
     done = shell("agentkit run -p hello", folder, {**environ, "COLUMNS": "40"})
     assert max(map(len, done.stdout.splitlines())) > 40
